@@ -1,0 +1,1 @@
+"""Turnout: progressive delivery on evidence."""
