@@ -1,0 +1,38 @@
+"""What Turnout needs from the outside world, as protocols; `turnout.adapters` implements them.
+
+Every method may raise `turnout.domain.errors.Unavailable` when the technology behind it does not answer.
+"""
+
+from turnout.ports.metrics import ArmReading, FractionReading, MetricSource, PointReading, Question, Reading
+from turnout.ports.outcomes import OutcomeStore, Receipt
+from turnout.ports.stores import (
+    AuditEntry,
+    Delivery,
+    Evidence,
+    FlagChange,
+    FlagRecord,
+    FlagStore,
+    Published,
+    RolloutRecord,
+    RolloutStore,
+)
+
+__all__ = [
+    "ArmReading",
+    "AuditEntry",
+    "Delivery",
+    "Evidence",
+    "FlagChange",
+    "FlagRecord",
+    "FlagStore",
+    "FractionReading",
+    "MetricSource",
+    "OutcomeStore",
+    "PointReading",
+    "Published",
+    "Question",
+    "Reading",
+    "Receipt",
+    "RolloutRecord",
+    "RolloutStore",
+]

@@ -1,0 +1,355 @@
+"""The rules of a rollout: a pure function from state and event to the next state and the decisions made.
+
+The workflow only orders effects around it. Nothing here knows a clock: every event brings its time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from turnout.domain.durations import format_duration
+from turnout.domain.plan import Plan, Recourse, Stage
+from turnout.domain.rollout import (
+    ZERO,
+    Clock,
+    Command,
+    Decision,
+    DecisionKind,
+    Observation,
+    Pause,
+    RolloutState,
+    State,
+    WatchRequest,
+    watched_guardrails,
+)
+from turnout.domain.verdicts import Verdict
+
+REMEMBERED_COMMANDS = 200
+_STANDING = frozenset({State.PAUSED, State.AWAITING_APPROVAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an event led to: the new state and the decisions to record, in order."""
+
+    state: RolloutState
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """Who or what brought a decision about."""
+
+    at: datetime
+    text: str
+    actor: str = "turnout"
+    reason: str = ""
+    verdict: Verdict | None = None
+    evidence: str | None = None
+    command_id: str | None = None
+
+
+def begin(plan: Plan, state: RolloutState, at: datetime) -> Step:
+    """Enter the first stage."""
+    text = f"started by {state.started_by}: {plan.strategy} from {plan.stable} to {plan.candidate}"
+    return _enter(plan, state, 0, "started", _Cause(at, text, actor=state.started_by))
+
+
+def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
+    """Act on what watching the stage came to."""
+    if state.state.ended or state.ending is not None:
+        return Step(state)
+    cause = _Cause(seen.at, seen.text, verdict=seen.verdict, evidence=seen.evidence)
+    state = state.model_copy(update={"clock": seen.clock})
+    if seen.kind == "guardrail":
+        return _recourse(plan, state, seen.recourse or "rollback", cause)
+    if state.state in _STANDING:
+        return Step(state)
+    match seen.kind:
+        case "judged" if seen.verdict is Verdict.PASS:
+            return _passed(plan, state, cause)
+        case "judged" if seen.verdict is Verdict.FAIL:
+            return _failed(plan, state, cause)
+        case "blocked":
+            return _became(plan, state, State.HOLDING, "held", cause, blocked=seen.verdict)
+        case "recovered":
+            return _became(plan, state, State.RUNNING, "recovered", cause, blocked=None)
+        case "overdue":
+            return _overdue(plan, state, cause)
+        case _:
+            return Step(state)
+
+
+def refusal(plan: Plan, state: RolloutState, command: Command) -> str | None:
+    """Why ``command`` cannot be taken now, with what would work; None when it can."""
+    if state.state.ended:
+        return f"the rollout has ended ({state.state})"
+    if state.ending is not None:
+        return f"the rollout is ending ({state.ending})"
+    match command.kind:
+        case "pause" if state.state is State.PAUSED:
+            return "the rollout is paused already; use resume, promote, rollback or abort"
+        case "resume" if state.state is not State.PAUSED:
+            return f"the rollout is not paused, it is {state.state}"
+        case "approve":
+            return _approve_refusal(plan, state, command)
+        case "promote" if state.state is State.AWAITING_APPROVAL and not _manual(plan, state):
+            return "the rollout awaits an approval, which promote cannot replace; use approve"
+        case "promote" if state.state is State.SCHEDULED:
+            return "the rollout has not begun yet"
+        case _:
+            return None
+
+
+def command(plan: Plan, state: RolloutState, order: Command, at: datetime) -> Step:
+    """Act on ``order`` once: a repeated id changes nothing, a refused one is recorded as refused."""
+    if order.id in state.seen:
+        return Step(state)
+    why_not = refusal(plan, state, order)
+    state = state.model_copy(update={"seen": (*state.seen, order.id)[-REMEMBERED_COMMANDS:]})
+    said = f": {order.reason}" if order.reason else ""
+    cause = _Cause(at, f"{order.kind} by {order.actor}{said}", order.actor, order.reason, command_id=order.id)
+    if why_not is not None:
+        return _note(plan, state, "refused", replace(cause, text=f"{cause.text} – refused, {why_not}"))
+    match order.kind:
+        case "pause":
+            return _pause(plan, state, replace(cause, text=f"paused by {order.actor}{said}"))
+        case "resume":
+            return _resume(plan, state, replace(cause, text=f"resumed by {order.actor}{said}"))
+        case "approve":
+            return _approve(plan, state, replace(cause, text=f"approved by {order.actor}{said}"))
+        case "promote":
+            return _promote(plan, state, replace(cause, text=f"promoted by {order.actor}, gates not asked{said}"))
+        case "abort":
+            return _withdraw(plan, state, State.ABORTED, replace(cause, text=f"aborted by {order.actor}{said}"))
+        case "rollback":
+            return _withdraw(plan, state, State.ROLLED_BACK, replace(cause, text=f"rolled back by {order.actor}{said}"))
+
+
+def finish(plan: Plan, state: RolloutState, at: datetime, delivery: str) -> Step:
+    """End a rollout whose last traffic change has reached the resolvers; ``delivery`` says how far it got."""
+    end = state.ending or State.FAILED
+    state = state.model_copy(update={"state": end, "ending": None, "pause": None, "blocked": None})
+    return _note(plan, state, "ended", _Cause(at, f"{str(end).replace('_', ' ')}; {delivery}"))
+
+
+def fenced(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
+    """Fail a rollout that no longer owns its flag's traffic: somebody else published a newer generation."""
+    state = state.model_copy(update={"state": State.FAILED, "ending": None, "pause": None})
+    return _note(plan, state, "ended", _Cause(at, f"failed: {why}"))
+
+
+def watch_request(plan: Plan, state: RolloutState) -> WatchRequest | None:
+    """What to watch now; None when there is nothing to watch."""
+    if state.since is None or state.state.ended or state.ending is not None:
+        return None
+    stage = plan.stages[state.stage]
+    guardrails = watched_guardrails(stage, state.state)
+    return WatchRequest(
+        rollout_id=state.rollout_id,
+        flag=plan.flag,
+        stable=plan.stable,
+        candidate=plan.candidate,
+        index=state.stage,
+        stage=stage.model_copy(update={"guardrails": guardrails}),
+        generation=state.generation,
+        since=state.since,
+        clock=state.clock,
+        counting=state.state not in _STANDING,
+        blocked=state.blocked,
+    )
+
+
+def settle(begun: Clock, seen: Observation, at: datetime) -> Clock:
+    """The stage's clock at ``at``, when a watch that began at ``begun`` last reported ``seen``.
+
+    A watch notices a pause a little late, and one that answered for a whole stage at once is ahead: what it
+    counted after ``at`` is taken off again, never below where it began.
+    """
+    over = max(seen.at - at, ZERO)
+    waited = max(seen.clock.waited - over, begun.waited)
+    over = max(over - (seen.clock.waited - waited), ZERO)
+    return Clock(counted=max(seen.clock.counted - over, begun.counted), waited=waited)
+
+
+def _manual(plan: Plan, state: RolloutState) -> bool:
+    upcoming = _upcoming(plan, state)
+    return upcoming is not None and upcoming.manual and upcoming.approval is None
+
+
+def _upcoming(plan: Plan, state: RolloutState) -> Stage | None:
+    return plan.stages[state.stage + 1] if state.stage + 1 < len(plan.stages) else None
+
+
+def _approve_refusal(plan: Plan, state: RolloutState, command: Command) -> str | None:
+    upcoming = _upcoming(plan, state)
+    if state.state is not State.AWAITING_APPROVAL or upcoming is None:
+        return f"no approval is due; the rollout is {state.state}"
+    if upcoming.approval is None:
+        return "no approval is due; the rollout waits for promote"
+    if command.actor == state.started_by:
+        return f"{command.actor} started this rollout and cannot approve it; somebody else has to"
+    if upcoming.approval.by is not None and upcoming.approval.by not in command.roles:
+        return f"approving takes the role {upcoming.approval.by}, which {command.actor} does not have"
+    return None
+
+
+def _passed(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+    upcoming = _upcoming(plan, state)
+    if upcoming is None:
+        return _complete(plan, state, cause)
+    if state.approved or not (upcoming.manual or upcoming.approval):
+        return _enter(plan, state, state.stage + 1, "advanced", cause)
+    return _await_person(plan, state, upcoming, cause)
+
+
+def _await_person(plan: Plan, state: RolloutState, upcoming: Stage, cause: _Cause) -> Step:
+    need = "promote"
+    if upcoming.approval is not None:
+        need = f"approval by {upcoming.approval.by or 'somebody who did not start it'}"
+    text = f"{cause.text}; waits for {need} before {upcoming.name}"
+    return _became(plan, state, State.AWAITING_APPROVAL, "awaiting_approval", replace(cause, text=text), blocked=None)
+
+
+def _failed(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+    stage = plan.stages[state.stage]
+    if stage.on_fail == "pause":
+        return _pause(plan, state, cause, restart=True)
+    tries = state.attempts.get(state.stage, 1)
+    if stage.on_fail == "rollback" or state.stage == 0:
+        return _withdraw(plan, state, State.ROLLED_BACK, cause)
+    if tries >= stage.max_attempts:
+        text = f"{cause.text}; {stage.name} failed {tries} times"
+        return _withdraw(plan, state, State.ROLLED_BACK, replace(cause, text=text))
+    return _enter(plan, state, state.stage - 1, "moved_back", cause)
+
+
+def _overdue(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+    stage = plan.stages[state.stage]
+    policies: dict[Verdict | None, Recourse] = {
+        Verdict.NO_DATA: stage.on_no_data,
+        Verdict.INCONCLUSIVE: stage.on_inconclusive,
+        Verdict.SOURCE_ERROR: stage.on_source_error,
+    }
+    text = f"{cause.text}; undecided for {format_duration(state.clock.waited)}, the deadline is {format_duration(stage.deadline)}"
+    return _recourse(plan, state, policies.get(cause.verdict, "pause"), replace(cause, text=text))
+
+
+def _recourse(plan: Plan, state: RolloutState, recourse: Recourse, cause: _Cause) -> Step:
+    if recourse == "rollback":
+        return _withdraw(plan, state, State.ROLLED_BACK, cause)
+    if state.state is State.PAUSED:
+        return Step(state)
+    return _pause(plan, state, cause, restart=cause.verdict is Verdict.FAIL)
+
+
+def _pause(plan: Plan, state: RolloutState, cause: _Cause, restart: bool = False) -> Step:
+    back_to = State.AWAITING_APPROVAL if state.state is State.AWAITING_APPROVAL and not restart else State.RUNNING
+    pause = Pause(at=cause.at, by=cause.actor, reason=cause.text, resume_to=back_to, restart=restart)
+    state = state.model_copy(update={"pause": pause})
+    return _became(plan, state, State.PAUSED, "paused", cause, blocked=None)
+
+
+def _resume(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+    pause = state.pause
+    if pause is not None and pause.restart:
+        return _enter(plan, state, state.stage, "restarted", cause)
+    clock = state.clock.model_copy(update={"waited": ZERO})
+    state = state.model_copy(update={"pause": None, "clock": clock})
+    return _became(plan, state, pause.resume_to if pause else State.RUNNING, "resumed", cause, blocked=None)
+
+
+def _approve(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+    clock = state.clock.model_copy(update={"waited": ZERO})
+    state = state.model_copy(update={"approved": True, "clock": clock})
+    cause = replace(cause, text=f"{cause.text}; health is checked once more")
+    return _became(plan, state, State.RUNNING, "approved", cause, blocked=None)
+
+
+def _promote(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+    upcoming = _upcoming(plan, state)
+    if upcoming is None:
+        return _complete(plan, state, cause)
+    if upcoming.approval is not None and not state.approved:
+        return _await_person(plan, state.model_copy(update={"pause": None}), upcoming, cause)
+    return _enter(plan, state, state.stage + 1, "overridden", cause)
+
+
+def _enter(plan: Plan, state: RolloutState, index: int, kind: DecisionKind, cause: _Cause) -> Step:
+    stage = plan.stages[index]
+    state = state.model_copy(
+        update={
+            "state": State.RUNNING,
+            "stage": index,
+            "attempts": {**state.attempts, index: state.attempts.get(index, 0) + 1},
+            "clock": Clock(),
+            "since": cause.at,
+            "blocked": None,
+            "pause": None,
+            "approved": False,
+        }
+    )
+    return _publish(plan, state, kind, cause, stage.weights)
+
+
+def _withdraw(plan: Plan, state: RolloutState, end: State, cause: _Cause) -> Step:
+    everybody_back = {plan.candidate: 0, plan.stable: 100_000}
+    return _publish(plan, state.model_copy(update={"ending": end}), "withdrawn", cause, everybody_back)
+
+
+def _complete(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+    state = state.model_copy(update={"ending": State.COMPLETED})
+    everybody_over = {plan.candidate: 100_000, plan.stable: 0}
+    return _publish(plan, state, "adopted", cause, everybody_over, new_stable=plan.candidate)
+
+
+def _publish(
+    plan: Plan,
+    state: RolloutState,
+    kind: DecisionKind,
+    cause: _Cause,
+    weights: dict[str, int],
+    new_stable: str | None = None,
+) -> Step:
+    share = weights.get(plan.candidate, 0) / 100_000
+    state = state.model_copy(update={"generation": state.generation + 1, "share": share})
+    return _note(plan, state, kind, cause, weights, new_stable)
+
+
+def _became(
+    plan: Plan, state: RolloutState, new: State, kind: DecisionKind, cause: _Cause, *, blocked: Verdict | None
+) -> Step:
+    pause = state.pause if new is State.PAUSED else None
+    state = state.model_copy(update={"state": new, "blocked": blocked, "pause": pause})
+    return _note(plan, state, kind, cause)
+
+
+def _note(
+    plan: Plan,
+    state: RolloutState,
+    kind: DecisionKind,
+    cause: _Cause,
+    weights: dict[str, int] | None = None,
+    new_stable: str | None = None,
+) -> Step:
+    decision = Decision(
+        rollout_id=state.rollout_id,
+        flag=plan.flag,
+        seq=state.seq + 1,
+        kind=kind,
+        at=cause.at,
+        state=state.state,
+        stage=state.stage,
+        share=state.share,
+        text=cause.text,
+        actor=cause.actor,
+        reason=cause.reason,
+        verdict=cause.verdict,
+        evidence=cause.evidence,
+        command_id=cause.command_id,
+        weights=weights,
+        generation=state.generation,
+        new_stable=new_stable,
+    )
+    return Step(state.model_copy(update={"seq": decision.seq, "last": decision}), (decision,))

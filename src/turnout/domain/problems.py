@@ -1,0 +1,125 @@
+"""From a pydantic error to the problems a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from turnout.domain.errors import Problem
+
+
+def problems_of(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
+    """Every fault in ``error`` as a Problem; ``model`` is what was validated and gives the names to suggest."""
+    return tuple(_problem(item, model) for item in error.errors(include_url=False))
+
+
+def suggestion(name: str, known: list[str]) -> str:
+    """A remedy for an unknown name: the nearest known one, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return "known here: " + ", ".join(sorted(known))
+
+
+def path_of(location: tuple[int | str, ...]) -> str:
+    """``("gates", 0, "min")`` as ``gates[0].min``."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _problem(item: ErrorDetails, model: type[BaseModel]) -> Problem:
+    location = tuple(_without_tags(item["loc"], model))
+    value = _shown(item["input"])
+    match item["type"]:
+        case "extra_forbidden":
+            owner = _model_at(model, item["loc"][:-1])
+            known = [f.alias or name for name, f in owner.model_fields.items()] if owner else []
+            return Problem(path_of(location), "unknown field", suggestion(str(location[-1]), known))
+        case "missing":
+            return Problem(path_of(location), "is required", "add it")
+        case "union_tag_not_found":
+            return Problem(path_of(location), "needs a kind", f"one of {_expected(item)}")
+        case "union_tag_invalid":
+            tag = str(item.get("ctx", {}).get("tag", ""))
+            known = [name.strip(" '\"") for name in _expected(item).split(",")]
+            return Problem(f"{path_of(location)}.kind", "unknown kind", suggestion(tag, known), tag)
+        case "value_error":
+            message, _, remedy = str(item["ctx"]["error"]).partition("; ")
+            return Problem(path_of(location), message, remedy, value)
+        case _:
+            return Problem(path_of(location), _sentence(item["msg"]), "", value)
+
+
+def _expected(item: ErrorDetails) -> str:
+    return str(item.get("ctx", {}).get("expected_tags") or "the kinds in the documentation")
+
+
+def _sentence(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return "" if isinstance(value, dict) else text if len(text) <= 60 else text[:57] + "..."
+
+
+def _without_tags(location: tuple[int | str, ...], model: type[BaseModel]) -> Iterator[int | str]:
+    """``location`` without the union tags pydantic puts in: they are no part of what the person wrote."""
+    kind: Any = model
+    for part in location:
+        if _is_tag(kind, part):
+            kind = _member(kind, part)
+            continue
+        yield part
+        kind = _child(kind, part)
+
+
+def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    kind: Any = model
+    for part in location:
+        kind = _member(kind, part) if _is_tag(kind, part) else _child(kind, part)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _members(kind: Any) -> list[type[BaseModel]]:
+    return [a for a in get_args(kind) if isinstance(a, type) and issubclass(a, BaseModel)]
+
+
+def _tags(member: type[BaseModel]) -> tuple[Any, ...]:
+    field = member.model_fields.get("kind")
+    return get_args(field.annotation) if field else ()
+
+
+def _is_tag(kind: Any, part: int | str) -> bool:
+    return len(_members(kind)) > 1 and any(part in _tags(m) for m in _members(kind))
+
+
+def _member(kind: Any, part: int | str) -> Any:
+    return next((m for m in _members(kind) if part in _tags(m)), None)
+
+
+def _child(kind: Any, part: int | str) -> Any:
+    if isinstance(part, int):
+        return next((a for a in get_args(kind) if a is not Ellipsis), None)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        named = {f.alias or name: f for name, f in kind.model_fields.items()}
+        return _unwrapped(named[part].annotation) if part in named else None
+    args = get_args(kind)
+    return args[1] if get_origin(kind) is dict else _only(args)
+
+
+def _unwrapped(annotation: Any) -> Any:
+    args = get_args(annotation)
+    if args and type(None) in args:
+        return _only(tuple(a for a in args if a is not type(None)))
+    return annotation
+
+
+def _only(args: tuple[Any, ...]) -> Any:
+    return args[0] if len(args) == 1 else None

@@ -1,0 +1,235 @@
+"""A running rollout: its state, what can happen to it, and what it decides. Data only; the rules are in `machine`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from turnout.domain.model import Frozen
+from turnout.domain.plan import Gate, Plan, Recourse, Stage
+from turnout.domain.verdicts import Verdict
+
+ZERO = timedelta()
+
+
+class State(StrEnum):
+    """Where a rollout is. The last four are ends."""
+
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    HOLDING = "holding"
+    PAUSED = "paused"
+    AWAITING_APPROVAL = "awaiting_approval"
+    COMPLETED = "completed"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can happen any more."""
+        return self in _ENDS
+
+
+_ENDS = frozenset({State.COMPLETED, State.ROLLED_BACK, State.ABORTED, State.FAILED})
+
+CommandKind = Literal["pause", "resume", "promote", "approve", "abort", "rollback"]
+
+
+class Command(Frozen):
+    """What a person (or a system) asks of a rollout. The same ``id`` is acted on once, however often it arrives.
+
+    ``roles`` are the caller's, as the edge that authenticated it knows them.
+    """
+
+    id: str = Field(min_length=1, max_length=100)
+    kind: CommandKind
+    actor: str = Field(default="unknown", max_length=200)
+    reason: str = Field(default="", max_length=2000)
+    roles: tuple[str, ...] = ()
+
+
+class Clock(Frozen):
+    """A stage's clocks. ``counted``: watched time that counts towards the hold. ``waited``: time spent blocked."""
+
+    counted: timedelta = ZERO
+    waited: timedelta = ZERO
+
+
+class Observation(Frozen):
+    """What watching a stage came to, true at ``at``; ``clock`` is the stage's clock at that moment.
+
+    ========== ===================================================================================
+    judged     the hold is over and the gates gave ``verdict``: pass or fail
+    guardrail  a guardrail failed; ``recourse`` says what it asks for
+    blocked    nothing can be decided; ``verdict`` says why: inconclusive, no_data or source_error
+    recovered  the source answers again, the hold goes on
+    overdue    blocked until the stage's deadline passed; ``verdict`` says by what
+    interrupted the watch was asked to stop; only the clock matters
+    ========== ===================================================================================
+    """
+
+    kind: Literal["judged", "guardrail", "blocked", "recovered", "overdue", "interrupted"]
+    at: AwareDatetime
+    clock: Clock = Clock()
+    verdict: Verdict = Verdict.NO_DATA
+    recourse: Recourse | None = None
+    evidence: str | None = None
+    text: str = ""
+
+
+class WatchRequest(Frozen):
+    """All that watching needs: which stage of which rollout, since when, its clock so far and what is known.
+
+    ``counting`` is off while paused or awaiting approval: guardrails are watched, clocks stand still.
+    ``blocked`` is the verdict that holds the rollout already, so that only a change of it is worth returning.
+    ``judging`` says that the hold was over before: a blocked gate does not return to the hold.
+    """
+
+    rollout_id: str
+    flag: str
+    stable: str
+    candidate: str
+    index: int
+    stage: Stage
+    generation: int
+    since: AwareDatetime
+    clock: Clock
+    counting: bool
+    blocked: Verdict | None = None
+
+
+class Pause(Frozen):
+    """Why and by whom a rollout stands still, and what it goes back to."""
+
+    at: AwareDatetime
+    by: str
+    reason: str
+    resume_to: State
+    restart: bool = False
+    """Whether going on repeats the stage with fresh statistics: the old ones have failed."""
+
+
+DecisionKind = Literal[
+    "started",
+    "advanced",
+    "moved_back",
+    "restarted",
+    "held",
+    "recovered",
+    "paused",
+    "resumed",
+    "awaiting_approval",
+    "approved",
+    "overridden",
+    "withdrawn",
+    "adopted",
+    "ended",
+    "refused",
+]
+
+
+class Decision(Frozen):
+    """One thing a rollout did, and why; kept for ever.
+
+    ``seq`` numbers the decisions of one rollout from 1 and makes recording idempotent. ``weights`` is set when
+    traffic changes and is published under ``generation``. ``new_stable`` is set when the candidate becomes the
+    flag's stable variant. ``state``, ``stage`` and ``share`` (0..1) describe the rollout after the decision.
+    """
+
+    rollout_id: str
+    flag: str
+    seq: int
+    kind: DecisionKind
+    at: AwareDatetime
+    state: State
+    stage: int
+    share: float
+    text: str
+    actor: str = "turnout"
+    reason: str = ""
+    verdict: Verdict | None = None
+    evidence: str | None = None
+    command_id: str | None = None
+    weights: dict[str, int] | None = None
+    generation: int = 0
+    new_stable: str | None = None
+
+
+class RolloutState(Frozen):
+    """Everything a rollout must remember, in one model: it survives crashes, deploys and continue-as-new."""
+
+    rollout_id: str
+    started_by: str
+    state: State = State.SCHEDULED
+    stage: int = 0
+    attempts: dict[int, int] = Field(default_factory=dict)
+    generation: int = 0
+    share: float = 0.0
+    seq: int = 0
+    clock: Clock = Clock()
+    since: AwareDatetime | None = None
+    blocked: Verdict | None = None
+    pause: Pause | None = None
+    approved: bool = False
+    ending: State | None = None
+    """The end this rollout is going to, while its last traffic change is on its way to the resolvers."""
+    last: Decision | None = None
+    seen: tuple[str, ...] = ()
+    """Ids of the latest commands acted on, oldest first."""
+
+
+class RolloutStatus(Frozen):
+    """What ``status`` answers."""
+
+    flag: str
+    rollout_id: str
+    strategy: str
+    state: State
+    candidate: str
+    stable: str
+    stage: int
+    stages: tuple[str, ...]
+    share: float
+    counted: timedelta
+    hold: timedelta
+    since: datetime | None
+    started_by: str
+    blocked: Verdict | None
+    pause: Pause | None
+    approval_by: str | None
+    last: Decision | None
+
+
+def status_of(plan: Plan, state: RolloutState) -> RolloutStatus:
+    """The public view of ``state``."""
+    upcoming = plan.stages[state.stage + 1] if state.stage + 1 < len(plan.stages) else None
+    return RolloutStatus(
+        flag=plan.flag,
+        rollout_id=state.rollout_id,
+        strategy=plan.strategy,
+        state=state.state,
+        candidate=plan.candidate,
+        stable=plan.stable,
+        stage=state.stage,
+        stages=tuple(stage.name for stage in plan.stages),
+        share=state.share,
+        counted=state.clock.counted,
+        hold=plan.stages[state.stage].hold,
+        since=state.since,
+        started_by=state.started_by,
+        blocked=state.blocked,
+        pause=state.pause,
+        approval_by=upcoming.approval.by if upcoming and upcoming.approval else None,
+        last=state.last,
+    )
+
+
+def watched_guardrails(stage: Stage, state: State) -> tuple[Gate, ...]:
+    """The guardrails that matter in ``state``: one that can only pause has nothing to say while paused."""
+    if state is State.PAUSED:
+        return tuple(gate for gate in stage.guardrails if gate.on_fail != "pause")
+    return stage.guardrails

@@ -1,0 +1,75 @@
+"""What ramping strategies share: shares and policies become stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from turnout.domain.plan import Approval, Gate, OnFail, Plan, Recourse, Stage
+from turnout.domain.spec import Policies
+
+TOTAL = 100_000
+LEAST_DEADLINE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """Shares of the candidate (percent, growing), how long each is held, and what bad evidence does.
+
+    ``manual`` lets every stage after the first wait for ``promote``.
+    """
+
+    kind: str
+    shares: Sequence[float]
+    hold: timedelta
+    on_fail: OnFail
+    on_guardrail: Recourse = "rollback"
+    manual: bool = False
+
+    def plan(self, spec: Policies, stable: str) -> Plan:
+        """The plan of one stage per share."""
+        stages = tuple(self._stage(spec, stable, i) for i in range(len(self.shares)))
+        return Plan(
+            flag=spec.flag, stable=stable, candidate=spec.candidate, strategy=self.kind, stages=stages
+        )
+
+    def _stage(self, spec: Policies, stable: str, index: int) -> Stage:
+        share = self.shares[index]
+        before = self.shares[index - 1] if index else 0.0
+        return Stage(
+            name=f"{share:g} %",
+            weights=weights(spec.candidate, stable, share),
+            hold=self.hold,
+            deadline=spec.deadline if spec.deadline is not None else max(self.hold, LEAST_DEADLINE),
+            check_every=spec.check_every,
+            gates=askable(spec.gates, share),
+            guardrails=tuple(
+                gate.model_copy(update={"on_fail": gate.on_fail or self.on_guardrail})
+                for gate in askable(spec.guardrails, share)
+            ),
+            on_fail=self.on_fail,
+            on_no_data=spec.on_no_data,
+            on_inconclusive=spec.on_inconclusive,
+            on_source_error=spec.on_source_error,
+            approval=_approval(spec, before, share),
+            manual=self.manual and index > 0,
+            max_attempts=spec.max_attempts,
+        )
+
+
+def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
+    """Weights in 1/100000, the candidate first so that its share only ever grows into stable's."""
+    share = round(percentage * 1000)
+    return {candidate: share, stable: TOTAL - share}
+
+
+def askable(gates: Sequence[Gate], share: float) -> tuple[Gate, ...]:
+    """The gates that can be asked at ``share`` percent: at 100 no stable traffic is left to compare with."""
+    kept = [gate for gate in gates if share < 100 or gate.versus is None]
+    return tuple(Gate.model_validate(gate.model_dump()) for gate in kept)
+
+
+def _approval(spec: Policies, before: float, share: float) -> Approval | None:
+    due = [approval for approval in spec.approvals if before < approval.before <= share]
+    return Approval(by=due[-1].by) if due else None
