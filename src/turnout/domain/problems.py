@@ -50,7 +50,7 @@ def _problem(item: ErrorDetails, model: type[BaseModel]) -> Problem:
             known = [name.strip(" '\"") for name in _expected(item).split(",")]
             return Problem(f"{path_of(location)}.kind", "unknown kind", suggestion(tag, known), tag)
         case "value_error":
-            message, _, remedy = str(item["ctx"]["error"]).partition("; ")
+            message, _, remedy = str(item.get("ctx", {}).get("error", "")).partition("; ")
             return Problem(path_of(location), message, remedy, value)
         case _:
             return Problem(path_of(location), _sentence(item["msg"]), "", value)

@@ -174,9 +174,7 @@ class RolloutStore(Protocol):
         """Keep the evidence of a decision; the same id again changes nothing."""
         ...
 
-    async def checked(
-        self, rollout_id: str, checks: Sequence[Check], counted: timedelta, at: datetime
-    ) -> None:
+    async def checked(self, rollout_id: str, checks: Sequence[Check], counted: timedelta, at: datetime) -> None:
         """Keep the latest checks of a rollout, for status."""
         ...
 

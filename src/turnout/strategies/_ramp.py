@@ -30,9 +30,7 @@ class Ramp:
     def plan(self, spec: Policies, stable: str) -> Plan:
         """The plan of one stage per share."""
         stages = tuple(self._stage(spec, stable, i) for i in range(len(self.shares)))
-        return Plan(
-            flag=spec.flag, stable=stable, candidate=spec.candidate, strategy=self.kind, stages=stages
-        )
+        return Plan(flag=spec.flag, stable=stable, candidate=spec.candidate, strategy=self.kind, stages=stages)
 
     def _stage(self, spec: Policies, stable: str, index: int) -> Stage:
         share = self.shares[index]

@@ -30,9 +30,7 @@ class Gradual(Frozen):
     @classmethod
     def _grow_to_all(cls, stages: tuple[float, ...]) -> tuple[float, ...]:
         if stages[0] <= 0 or any(after <= before for before, after in pairwise(stages)):
-            raise ValueError(
-                "must grow from stage to stage, from above 0; write for example [5, 25, 50, 100]"
-            )
+            raise ValueError("must grow from stage to stage, from above 0; write for example [5, 25, 50, 100]")
         if stages[-1] != 100:
             raise ValueError("must end at 100, where the rollout completes; add 100 as the last stage")
         return stages

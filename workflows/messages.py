@@ -1,0 +1,106 @@
+"""What goes in and out of the rollout workflow and its activities: one model in, one out."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from turnout.domain.model import Frozen
+from turnout.domain.plan import Plan
+from turnout.domain.rollout import Command, RolloutState, State
+
+TASK_QUEUE = "turnout"
+WORKFLOW_NAME = "Rollout"
+
+
+def workflow_id(flag: str) -> str:
+    """The workflow id of ``flag``'s rollout; Temporal keeps it unique among open workflows."""
+    return f"rollout:{flag}"
+
+
+class Carried(Frozen):
+    """What one run of the workflow hands to the next when its history has grown long."""
+
+    plan: Plan
+    state: RolloutState
+    inbox: tuple[Command, ...] = ()
+
+
+class RolloutInput(Frozen):
+    """Starts a rollout: the spec as written, and who starts it.
+
+    ``history_limit`` is the number of events after which the workflow continues as new at the latest.
+    """
+
+    spec: dict[str, JsonValue]
+    started_by: str = "unknown"
+    history_limit: int = Field(default=4000, ge=50)
+    carried: Carried | None = None
+
+
+class RolloutResult(Frozen):
+    """How a rollout ended."""
+
+    rollout_id: str
+    flag: str
+    state: State
+    text: str
+
+
+class OpenRequest(Frozen):
+    """Asks to compile the spec and to take the flag."""
+
+    rollout_id: str
+    spec: dict[str, JsonValue]
+    started_by: str
+    at: AwareDatetime
+
+
+class Opened(Frozen):
+    """The compiled plan, and the generation the flag's traffic has now."""
+
+    plan: Plan
+    generation: int
+
+
+class Committed(Frozen):
+    """The decision is recorded, its traffic published at ``revision``."""
+
+    revision: int
+
+
+class DeliveryRequest(Frozen):
+    """Asks how far ``revision`` got."""
+
+    revision: int
+
+
+class DeliveryReport(Frozen):
+    """How many live snapshot feeds have passed the revision on, and how many have not (yet)."""
+
+    feeds: int
+    lagging: int
+
+    @property
+    def text(self) -> str:
+        """One clause for the story."""
+        if self.lagging:
+            return f"{self.lagging} of {self.feeds} snapshot feeds have not passed the change on yet"
+        return f"all {self.feeds} snapshot feeds have passed the change on"
+
+
+class CommandRequest(Frozen):
+    """A command as it arrives; its kind is the name of the update or signal. Without an ``id`` it gets one."""
+
+    id: str = Field(default="", max_length=100)
+    actor: str = Field(default="unknown", max_length=200)
+    reason: str = Field(default="", max_length=2000)
+    roles: tuple[str, ...] = ()
+
+
+class CommandResult(Frozen):
+    """What became of a command: acted on, or refused when its turn came."""
+
+    id: str
+    applied: bool
+    state: State
+    text: str

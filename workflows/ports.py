@@ -1,0 +1,41 @@
+"""The effects a rollout needs, as abstract activities; `activities` implements them.
+
+Workflow code imports these and nothing behind them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from temporalio import activity
+
+from turnout.domain.rollout import Decision, Observation, WatchRequest
+from workflows.messages import Committed, DeliveryReport, DeliveryRequest, Opened, OpenRequest
+
+
+class Journal(ABC):
+    """Where a rollout's decisions take effect. Every method is idempotent."""
+
+    @activity.defn(name="open_rollout")
+    @abstractmethod
+    async def open(self, request: OpenRequest) -> Opened:
+        """Compile the spec and take the flag. Fails for good on a bad spec or when the flag is taken."""
+
+    @activity.defn(name="commit_decision")
+    @abstractmethod
+    async def commit(self, decision: Decision) -> Committed:
+        """Record a decision and publish its traffic in one transaction. Fails for good when fenced off."""
+
+    @activity.defn(name="confirm_delivery")
+    @abstractmethod
+    async def confirm(self, request: DeliveryRequest) -> DeliveryReport:
+        """Wait, for a bounded time, until every live snapshot feed has passed the revision on."""
+
+
+class Lookout(ABC):
+    """Watches the evidence of one stage."""
+
+    @activity.defn(name="watch_stage")
+    @abstractmethod
+    async def watch(self, request: WatchRequest) -> Observation:
+        """Check every ``check_every`` until there is something to decide; asked to stop, it returns its clock."""
