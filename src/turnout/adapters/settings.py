@@ -1,0 +1,84 @@
+"""The settings of the server processes, read once from the environment and passed down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from turnout.domain.errors import InvalidInput, Problem
+from turnout.domain.model import Frozen
+from turnout.domain.problems import problems_of
+
+LEAST_SECRET = 8
+
+
+class Token(Frozen):
+    """A caller known by a secret: who it is and what it may do."""
+
+    name: str = Field(min_length=1)
+    roles: tuple[str, ...]
+    secret: str = Field(min_length=LEAST_SECRET, repr=False)
+
+
+class Settings(Frozen):
+    """Where things are. ``port`` 0 means any free one; ``feed_interval`` is in seconds."""
+
+    data: Path = Path(".turnout")
+    database: str = ""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    tokens: tuple[Token, ...] = ()
+    feed_interval: float = Field(default=0.1, gt=0, le=10)
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the store; an SQLite file in the data directory unless one is set."""
+        return self.database or f"sqlite+aiosqlite:///{self.data / 'turnout.db'}"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings from ``TURNOUT_DATA``, ``TURNOUT_DATABASE``, ``TURNOUT_HOST``, ``TURNOUT_PORT``,
+    ``TURNOUT_METRICS_PORT``, ``TURNOUT_TOKENS`` and ``TURNOUT_FEED_INTERVAL``.
+
+    ``TURNOUT_TOKENS`` is a list ``name:role+role:secret`` separated by commas. The roles are ``service`` (resolve and
+    report), ``operator`` (flags and rollouts), ``viewer`` (read only), and any role that approvals name.
+
+    Raises:
+        InvalidInput: a value is unusable, or the API would listen beyond this machine without tokens.
+    """
+    raw: dict[str, object] = {
+        name: environ[f"TURNOUT_{name.upper()}"]
+        for name in ("data", "database", "host", "port", "metrics_port", "feed_interval")
+        if environ.get(f"TURNOUT_{name.upper()}")
+    }
+    try:
+        settings = Settings.model_validate(raw | {"tokens": _tokens(environ.get("TURNOUT_TOKENS", ""))})
+    except ValidationError as error:
+        raise InvalidInput(problems_of(error, Settings)) from error
+    if not settings.tokens and not is_loopback(settings.host):
+        remedy = "set TURNOUT_TOKENS=name:operator:secret, or listen on 127.0.0.1"
+        raise InvalidInput([Problem("TURNOUT_HOST", "would open the API to others without tokens", remedy, settings.host)])
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` can be reached from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _tokens(text: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, roles, secret = (*entry.split(":", 2), "", "")[:3]
+        if not name or not roles or len(secret) < LEAST_SECRET:
+            remedy = f"write name:role+role:secret, the secret of at least {LEAST_SECRET} characters"
+            raise InvalidInput([Problem("TURNOUT_TOKENS", f"entry {len(found) + 1} is no token", remedy, name)])
+        found.append({"name": name, "roles": tuple(roles.split("+")), "secret": secret})
+    return found
