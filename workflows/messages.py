@@ -83,9 +83,11 @@ class DeliveryReport(Frozen):
     @property
     def text(self) -> str:
         """One clause for the story."""
+        if not self.feeds:
+            return "no snapshot feed is alive; resolvers get the change when one is back"
         if self.lagging:
             return f"{self.lagging} of {self.feeds} snapshot feeds have not passed the change on yet"
-        return f"all {self.feeds} snapshot feeds have passed the change on"
+        return "every snapshot feed has passed the change on"
 
 
 class CommandRequest(Frozen):

@@ -232,7 +232,8 @@ def _overdue(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
         Verdict.INCONCLUSIVE: stage.on_inconclusive,
         Verdict.SOURCE_ERROR: stage.on_source_error,
     }
-    text = f"{cause.text}; undecided for {format_duration(state.clock.waited)}, the deadline is {format_duration(stage.deadline)}"
+    waited, deadline = format_duration(state.clock.waited), format_duration(stage.deadline)
+    text = f"{cause.text}; undecided for {waited}, the deadline is {deadline}"
     return _recourse(plan, state, policies.get(cause.verdict, "pause"), replace(cause, text=text))
 
 

@@ -15,6 +15,7 @@ from turnout.ports.stores import (
     Published,
     RolloutRecord,
     RolloutStore,
+    Stores,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "Receipt",
     "RolloutRecord",
     "RolloutStore",
+    "Stores",
 ]

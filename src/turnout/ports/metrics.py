@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Protocol
 
 from turnout.domain.plan import Gate
-from turnout.domain.stats import ArmStats
+from turnout.domain.readings import ArmReading, FractionReading, PointReading, Reading
+
+__all__ = ["ArmReading", "FractionReading", "MetricSource", "PointReading", "Question", "Reading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,33 +23,6 @@ class Question:
     generation: int
     since: datetime
     now: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ArmReading:
-    """Statistics of the single outcomes of both arms. ``rate`` says whether the values are 0 or 1."""
-
-    candidate: ArmStats
-    stable: ArmStats
-    rate: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FractionReading:
-    """Counts of the candidate from an aggregating source: ``events`` of ``total``; total 0 means no data."""
-
-    events: float
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
-class PointReading:
-    """One aggregated number without a sample; None when the source has no value (absent, NaN, empty)."""
-
-    value: float | None
-
-
-Reading = ArmReading | FractionReading | PointReading
 
 
 class MetricSource(Protocol):

@@ -15,6 +15,7 @@ from turnout.domain.plan import Plan
 from turnout.domain.rollout import Decision, State
 from turnout.domain.snapshot import PublishedFlag
 from turnout.domain.verdicts import Check, Verdict
+from turnout.ports.outcomes import OutcomeStore
 
 
 class FlagRecord(Frozen):
@@ -106,8 +107,8 @@ class FlagStore(Protocol):
     async def apply(self, flags: Sequence[Flag], actor: str, at: datetime) -> Sequence[FlagChange]:
         """Create or update ``flags``, all or none.
 
-        A moved traffic is kept while the flag's ``stable``, ``serve`` and ``split`` stay as applied before; changing one
-        of them publishes what the file says under a new generation.
+        A moved traffic is kept while the flag's ``stable``, ``serve`` and ``split`` stay as applied before; changing
+        one of them publishes what the file says under a new generation.
 
         Raises:
             RolloutOpen: a flag with an open rollout would change.
@@ -205,3 +206,12 @@ class RolloutStore(Protocol):
     async def audit_log(self, subject: str | None = None, limit: int = 100) -> Sequence[AuditEntry]:
         """The newest entries first."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores of one database."""
+
+    flags: FlagStore
+    rollouts: RolloutStore
+    outcomes: OutcomeStore

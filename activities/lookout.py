@@ -1,0 +1,111 @@
+"""Watching a stage: ask its gates and guardrails until there is something to decide."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import uuid4
+
+from temporalio import activity
+
+from activities.errors import as_application_error
+from turnout.domain.rollout import Observation, WatchRequest
+from turnout.domain.verdicts import Check
+from turnout.domain.vigil import Progress, advance, conclude, interrupted, next_check, resumed
+from turnout.ports import Evidence, RolloutStore
+from workflows.ports import Lookout
+
+_HEARTBEAT = 1.0
+
+
+class Panel(Protocol):
+    """Asks every gate and guardrail of a stage at once; ``breaches`` counts bad readings in a row, by gate."""
+
+    async def ask(
+        self, request: WatchRequest, now: datetime, breaches: dict[str, int]
+    ) -> tuple[tuple[Check, ...], dict[str, int]]:
+        """The checks, gates and guardrails each in the plan's order; a failing source is a check, not an error."""
+        ...
+
+
+class StageLookout(Lookout):
+    """Watches over a panel of sources; keeps the latest checks for status and the evidence of every finding."""
+
+    def __init__(self, panel: Panel, rollouts: RolloutStore) -> None:
+        self._panel = panel
+        self._rollouts = rollouts
+
+    @activity.defn(name="watch_stage")
+    async def watch(self, request: WatchRequest) -> Observation:
+        """See `Lookout.watch`."""
+        vigil = _Vigil(request, resumed(request, _last_heartbeat(), _now()))
+        async with vigil.heartbeats():
+            try:
+                return await self._until_decided(vigil)
+            except asyncio.CancelledError:
+                details = activity.cancellation_details()
+                if details is None or not details.cancel_requested:
+                    raise  # the worker shuts down: another one goes on from the last heartbeat
+                return interrupted(vigil.progress)
+
+    async def _until_decided(self, vigil: _Vigil) -> Observation:
+        breaches: dict[str, int] = {}
+        while True:
+            checks, breaches = await self._panel.ask(vigil.request, _now(), breaches)
+            vigil.progress = advance(vigil.request, vigil.progress, checks, _now())
+            with as_application_error():
+                await self._rollouts.checked(
+                    vigil.request.rollout_id, checks, vigil.progress.clock.counted, vigil.progress.at
+                )
+                seen = conclude(vigil.request, vigil.progress, checks)
+                if seen is not None:
+                    return await self._with_evidence(vigil.request, seen, checks)
+            await asyncio.sleep(next_check(vigil.request, vigil.progress).total_seconds())
+
+    async def _with_evidence(self, request: WatchRequest, seen: Observation, checks: Sequence[Check]) -> Observation:
+        evidence = Evidence(
+            id=uuid4().hex,
+            rollout_id=request.rollout_id,
+            generation=request.generation,
+            stage=request.index,
+            at=seen.at,
+            verdict=seen.verdict,
+            checks=tuple(checks),
+        )
+        await self._rollouts.evidence(evidence)
+        return seen.model_copy(update={"evidence": evidence.id})
+
+
+class _Vigil:
+    """One attempt at a watch: its request, its progress, and the heartbeats that carry the progress."""
+
+    def __init__(self, request: WatchRequest, progress: Progress) -> None:
+        self.request = request
+        self.progress = progress
+
+    @asynccontextmanager
+    async def heartbeats(self) -> AsyncGenerator[None]:
+        task = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _beat(self) -> None:
+        while True:
+            activity.heartbeat(interrupted(self.progress))
+            await asyncio.sleep(_HEARTBEAT)
+
+
+def _last_heartbeat() -> Observation | None:
+    details = activity.info().heartbeat_details
+    return Observation.model_validate(details[0]) if details else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

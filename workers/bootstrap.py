@@ -1,0 +1,27 @@
+"""The composition root of the worker: which technology stands behind which port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+from temporalio.client import Client
+from temporalio.worker import Worker
+from turnout.adapters.sources import sources
+from turnout.adapters.sources.panel import Panel
+
+from activities.journal import StoreJournal
+from activities.lookout import StageLookout
+from turnout.adapters.settings import Settings
+from turnout.adapters.sql import open_stores
+from workers.worker import build_worker
+
+
+@asynccontextmanager
+async def worker_of(client: Client, settings: Settings, environ: Mapping[str, str]) -> AsyncGenerator[Worker]:
+    """The worker as settings describe it; closes what it opened."""
+    async with open_stores(settings.database_url) as stores, httpx.AsyncClient() as http:
+        panel = Panel(sources(stores.outcomes, http, environ))
+        journal = StoreJournal(stores.flags, stores.rollouts)
+        yield build_worker(client, journal, StageLookout(panel, stores.rollouts))
