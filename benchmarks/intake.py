@@ -23,8 +23,8 @@ def measure(at: Addresses) -> Section:
         evaluations = [_timed(http, f"/ofrep/v1/evaluate/flags/{FLAG}", _context(n)) for n in range(EVALUATIONS)]
     return Section(
         "Intake and evaluation over HTTP",
-        f"One connection, one request at a time: {BATCHES} batches of {BATCH} outcomes (five metrics each, 2,000 users, "
-        f"acknowledged when committed to SQLite), then {EVALUATIONS:,} OFREP evaluations.",
+        f"One connection, one request at a time: {BATCHES} batches of {BATCH} outcomes (five metrics each, 2,000 "
+        f"users, acknowledged when committed to SQLite), then {EVALUATIONS:,} OFREP evaluations.",
         ("request", "per second", "p50", "p99"),
         [_row(f"outcomes, {BATCH} a batch", outcomes, BATCH), _row("OFREP evaluation", evaluations, 1)],
     )

@@ -20,7 +20,7 @@ def measure() -> Section:
     """Nanoseconds of thread CPU per resolution, for a split and for three rules in front of it."""
     snapshot = _snapshot()
     random.Random(1).shuffle(USERS)
-    attributes = {"country": "FR", "plan": "free", "email": "someone@mail.example"}
+    attributes: dict[str, object] = {"country": "FR", "plan": "free", "email": "someone@mail.example"}
     cases: list[tuple[str, Callable[[], None]]] = [
         ("25 % split", lambda: _split(snapshot)),
         ("three rules that do not match, then a 25 % split", lambda: _rules(snapshot, attributes)),
@@ -31,8 +31,8 @@ def measure() -> Section:
         rows.append((name, f"{statistics.median(taken):.0f}", f"{min(taken):.0f}–{max(taken):.0f}"))
     return Section(
         "Resolving in process",
-        f"`Snapshot.resolve` on {len(snapshot.keys)} flags, {len(USERS):,} users in shuffled order, thread CPU per call "
-        f"with the loop included; {ROUNDS} rounds.",
+        f"`Snapshot.resolve` on {len(snapshot.keys)} flags, {len(USERS):,} users in shuffled order, thread CPU per "
+        f"call with the loop included; {ROUNDS} rounds.",
         ("flag", "median ns", "range ns"),
         rows,
     )
