@@ -1,0 +1,211 @@
+"""A compiled flag document: pure, immutable, and fast enough to ask on every request.
+
+Everything that can be is done when the document is compiled: conditions become functions, splits become limits on the
+hash, and every possible answer exists before anybody asks. Replace a whole snapshot by another; threads may share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Final, cast
+
+from pydantic import JsonValue
+
+from turnout.domain.bucketing import bucket, splitter
+from turnout.resolver.conditions import Attributes, Condition, compile_condition
+from turnout.resolver.reader import DocumentPlan, Fixed, FlagPlan, Served, Split, read_document
+from turnout.resolver.results import Explanation, Reason, Resolution, Slice, Source
+
+Evaluate = Callable[[str | None, Attributes], Resolution]
+
+_NOTHING: Final[Attributes] = MappingProxyType({})
+
+
+def compile_document(document: Mapping[str, object]) -> Snapshot:
+    """The snapshot of a flagd flag-definition ``document`` (see ``turnout.domain.snapshot``), read from JSON.
+
+    Raises InvalidInput with every fault found; one bad flag refuses the whole document.
+    """
+    return Snapshot(read_document(document))
+
+
+class Snapshot:
+    """All flags of one document.
+
+    ``revision`` and ``store_id`` are those of the document (0 and empty when it has none); ``metadata`` is that of the
+    flag set.
+    """
+
+    __slots__ = ("_evaluate", "_flags", "metadata", "revision", "store_id")
+
+    def __init__(self, plan: DocumentPlan) -> None:
+        self.revision: Final = plan.revision
+        self.store_id: Final = plan.store_id
+        self.metadata: Final[Mapping[str, JsonValue]] = plan.metadata
+        self._flags: Final = {flag.key: _CompiledFlag(flag, plan.metadata) for flag in plan.flags}
+        self._evaluate: Final = {key: flag.evaluate for key, flag in self._flags.items()}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all flags, in the order of the document."""
+        return tuple(self._flags)
+
+    def resolve(self, key: str, unit: str | None = None, attributes: Attributes = _NOTHING) -> Resolution:
+        """The variant of flag ``key`` for ``unit`` (None or empty when there is none) with these ``attributes``.
+
+        Never raises: what goes wrong is in the resolution.
+        """
+        evaluate = self._evaluate.get(key)
+        if evaluate is None:
+            message = f"there is no flag {key!r}"
+            return Resolution(key, None, None, "ERROR", "FLAG_NOT_FOUND", message, self.metadata)
+        try:
+            return evaluate(unit, attributes)
+        # Attributes are objects of the caller, whose comparisons may raise anything.
+        except Exception as error:
+            return self._flags[key].failure(unit, error)
+
+    def explain(self, key: str, unit: str | None = None, attributes: Attributes = _NOTHING) -> Explanation:
+        """How ``resolve`` comes to its answer; slower. Never raises."""
+        resolution = self.resolve(key, unit, attributes)
+        flag = self._flags.get(key)
+        if flag is None:
+            return Explanation(resolution, "not_found")
+        return flag.explain(resolution, unit, attributes)
+
+    def changed(self, earlier: Snapshot) -> frozenset[str]:
+        """The keys of the flags that are new, gone or different since ``earlier``."""
+        keys = self._flags.keys() | earlier._flags.keys()
+        return frozenset(key for key in keys if self._plan(key) != earlier._plan(key))
+
+    def _plan(self, key: str) -> FlagPlan | None:
+        flag = self._flags.get(key)
+        return flag.plan if flag else None
+
+
+class _CompiledFlag:
+    """One flag: its plan, the conditions of its branches, and the function that resolves it."""
+
+    __slots__ = ("_conditions", "_metadata", "evaluate", "plan")
+
+    def __init__(self, plan: FlagPlan, set_metadata: Mapping[str, JsonValue]) -> None:
+        self.plan: Final = plan
+        self._metadata: Final = {**set_metadata, **plan.metadata}
+        self._conditions: Final = [compile_condition(branch.condition, plan.key) for branch in plan.branches]
+        self.evaluate: Final = self._compile()
+
+    def explain(self, resolution: Resolution, unit: str | None, attributes: Attributes) -> Explanation:
+        if resolution.reason == "ERROR":
+            return self._explanation(resolution, "error")
+        if not self.plan.enabled:
+            return self._explanation(resolution, "disabled")
+        if self.plan.rest is None:
+            return self._explanation(resolution, "stopped" if self._stopped else "static")
+        passed: list[str] = []
+        for branch, holds in zip(self.plan.branches, self._conditions, strict=True):
+            if holds(unit, attributes):
+                return self._explanation(resolution, branch.kind, branch.name, passed, branch.served, unit)
+            passed.append(branch.name)
+        return self._explanation(resolution, "traffic", None, passed, self.plan.rest, unit)
+
+    def failure(self, unit: str | None, error: Exception) -> Resolution:
+        """The answer when evaluation raised ``error``."""
+        key, metadata = self.plan.key, self._metadata
+        wrong = None if unit is None or isinstance(cast("object", unit), str) else f"a {type(unit).__name__}"
+        if wrong is None and isinstance(error, UnicodeEncodeError):
+            wrong = "a text without a UTF-8 form"
+        if wrong is not None:
+            message = f"the targeting key has to be a text, and is {wrong}"
+            return Resolution(key, None, None, "ERROR", "INVALID_CONTEXT", message, metadata)
+        message = f"{type(error).__name__}: {error}"
+        return Resolution(key, None, None, "ERROR", "GENERAL", message, metadata)
+
+    @property
+    def _stopped(self) -> bool:
+        return self.plan.metadata.get("stopped") is True
+
+    def _compile(self) -> Evaluate:
+        plan = self.plan
+        if not plan.enabled:
+            return _always(self._answer(None, "DISABLED", "disabled"))
+        if plan.rest is None:
+            return _always(self._answer(plan.default, "STATIC", "stopped" if self._stopped else "static"))
+        rest = self._serving(plan.rest, "traffic")
+        branches = [
+            (holds, self._serving(branch.served, f"{branch.kind}:{branch.name}"))
+            for branch, holds in zip(plan.branches, self._conditions, strict=True)
+        ]
+        return _first_match(branches, rest) if branches else rest
+
+    def _serving(self, served: Served, decided_by: str) -> Evaluate:
+        if isinstance(served, Fixed):
+            return _always(self._outcome(served.variant, decided_by))
+        arms = [(self._outcome(variant, decided_by), weight) for variant, weight in served.arms]
+        return splitter(served.seed, arms, self._outcome(None, "default"))
+
+    def _outcome(self, variant: str | None, decided_by: str) -> Resolution:
+        """The answer when targeting results in ``variant``."""
+        if variant is None:
+            return self._answer(self.plan.default, "DEFAULT", "default")
+        if variant not in self.plan.variants:
+            message = f"targeting gives {variant!r}, which is no variant"
+            return Resolution(self.plan.key, None, None, "ERROR", "GENERAL", message, self._metadata)
+        return self._answer(variant, "TARGETING_MATCH", decided_by)
+
+    def _answer(self, variant: str | None, reason: Reason, decided_by: str) -> Resolution:
+        value = self.plan.variants[variant] if variant is not None else None
+        # Without a default variant there is nothing static: the caller's own default applies.
+        reason = "DEFAULT" if variant is None and reason == "STATIC" else reason
+        metadata = {**self._metadata, "decidedBy": decided_by}
+        return Resolution(self.plan.key, variant, value, reason, None, None, metadata)
+
+    def _explanation(
+        self,
+        resolution: Resolution,
+        source: Source,
+        name: str | None = None,
+        passed: list[str] | None = None,
+        served: Served | None = None,
+        unit: str | None = None,
+    ) -> Explanation:
+        split = served if isinstance(served, Split) else None
+        slices = _slices(split) if split else ()
+        total = slices[-1].end if slices else None
+        stable, generation, rollout = (self._metadata.get(field) for field in ("stable", "generation", "rollout"))
+        return Explanation(
+            resolution=resolution,
+            source=source,
+            name=name,
+            passed=tuple(passed or ()),
+            seed=split.seed if split else None,
+            bucket=bucket(split.seed, unit, total) if split and unit and total else None,
+            total=total,
+            slices=slices,
+            stable=stable if isinstance(stable, str) else None,
+            generation=generation if isinstance(generation, int) else None,
+            rollout=rollout if isinstance(rollout, str) else None,
+            stopped=self._stopped,
+        )
+
+
+def _always(resolution: Resolution) -> Evaluate:
+    return lambda _unit, _attributes: resolution
+
+
+def _first_match(branches: list[tuple[Condition, Evaluate]], rest: Evaluate) -> Evaluate:
+    def evaluate(unit: str | None, attributes: Attributes) -> Resolution:
+        for holds, serve in branches:
+            if holds(unit, attributes):
+                return serve(unit, attributes)
+        return rest(unit, attributes)
+
+    return evaluate
+
+
+def _slices(split: Split) -> tuple[Slice, ...]:
+    ends = [0]
+    for _, weight in split.arms:
+        ends.append(ends[-1] + weight)
+    return tuple(Slice(variant, *span) for (variant, _), span in zip(split.arms, pairwise(ends), strict=True))
