@@ -1,0 +1,51 @@
+"""Asks every gate and guardrail of a stage at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+from turnout.adapters.sources import read
+from turnout.analysis.checks import Answer, Asked, asked_of, conclude
+from turnout.domain.errors import TurnoutError
+from turnout.domain.rollout import WatchRequest
+from turnout.domain.verdicts import Check
+from turnout.ports import MetricSource, Question
+
+
+class Panel:
+    """All of a stage's instruments. ``at_once`` bounds the reads that run at the same time."""
+
+    def __init__(self, sources: Mapping[str, MetricSource], at_once: int = 8) -> None:
+        self._sources = sources
+        self._at_once = at_once
+
+    async def ask(
+        self, request: WatchRequest, now: datetime, breaches: Mapping[str, int]
+    ) -> tuple[tuple[Check, ...], dict[str, int]]:
+        """Every check of the stage at ``now``, the gates first, and the breaches in a row by key after it.
+
+        A source that fails gives a ``source_error`` check and keeps no other from being read.
+        """
+        slots = asyncio.Semaphore(self._at_once)
+        asked = asked_of(request.stage)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._read(one, request, now, slots)) for one in asked]
+        return conclude(asked, [task.result() for task in tasks], breaches)
+
+    async def _read(self, one: Asked, request: WatchRequest, now: datetime, slots: asyncio.Semaphore) -> Answer:
+        question = Question(
+            gate=one.gate,
+            flag=request.flag,
+            stable=request.stable,
+            candidate=request.candidate,
+            generation=request.generation,
+            since=request.since,
+            now=now,
+        )
+        async with slots:
+            try:
+                return await read(self._sources, question)
+            except TurnoutError as error:
+                return error
