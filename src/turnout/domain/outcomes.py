@@ -8,8 +8,11 @@ from pydantic import AwareDatetime, Field
 
 from turnout.domain.model import Frozen
 
-Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", min_length=1, max_length=100)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", min_length=1, max_length=200)]
+# The squares of the numbers are summed, and have to stay finite.
+Number = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
+# PostgreSQL keeps no NUL character in text.
+Text = Annotated[str, Field(pattern=r"^[^\x00]+$", min_length=1)]
 
 
 class Outcome(Frozen):
@@ -21,12 +24,12 @@ class Outcome(Frozen):
     and ``satisfaction`` are on the caller's scale. ``values`` holds any further number by metric name.
     """
 
-    id: str = Field(min_length=1, max_length=200)
+    id: Text = Field(max_length=200)
     flag: Key
     variant: Key
-    unit: str = Field(min_length=1, max_length=500)
+    unit: Text = Field(max_length=500)
     ok: bool | None = None
-    latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    latency_ms: Annotated[Number, Field(ge=0)] | None = None
     quality: Number | None = None
     satisfaction: Number | None = None
     cost: Number | None = None

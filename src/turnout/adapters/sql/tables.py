@@ -1,0 +1,204 @@
+"""The tables. Times are kept in UTC, documents as JSON text, because the order of their keys matters.
+
+``store`` has one row: the revision of what is published, and the id of this database. Whoever changes flags or
+traffic holds its lock, so that such changes happen one after the other.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time; SQLite, which knows no zones, keeps it as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Raises ValueError for a time without a zone."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """The time, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class CleanText(TypeDecorator[str]):
+    """Text from outside; characters that PostgreSQL cannot keep, nor compare with, are replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text without NUL and unpaired surrogates."""
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+store = Table(
+    "store",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("store_id", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+flags = Table(
+    "flags",
+    metadata,
+    Column("key", CleanText, primary_key=True),
+    Column("definition", JSON, nullable=False),
+    Column("traffic", JSON, nullable=False),
+    Column("stopped", Boolean, nullable=False),
+    Column("stopped_reason", CleanText, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("updated_by", CleanText, nullable=False),
+)
+
+# The last generation of a deleted flag: one applied again goes on from there, or old outcomes would count for it.
+retired_flags = Table(
+    "retired_flags",
+    metadata,
+    Column("key", CleanText, primary_key=True),
+    Column("generation", Integer, nullable=False),
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("feed", CleanText, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("flag", CleanText, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("candidate", Text, nullable=False),
+    Column("stable", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("share", Double, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("started_by", CleanText, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("spec", JSON, nullable=False),
+    Column("plan", JSON, nullable=False),
+    Column("checks", JSON, nullable=False),
+    Column("checked_at", UtcTime),
+    Column("counted_us", BigInteger, nullable=False),
+    Column("summary", CleanText, nullable=False),
+    Index("ix_rollouts_flag_number", "flag", "number"),
+    Index(
+        "uq_rollouts_open_flag",
+        "flag",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("rollout_id", CleanText, ForeignKey("rollouts.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("decision", JSON, nullable=False),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("rollout_id", CleanText, ForeignKey("rollouts.id"), nullable=False, index=True),
+    Column("at", UtcTime, nullable=False),
+    Column("evidence", JSON, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", CleanText, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", CleanText, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("detail", CleanText, nullable=False),
+    Index("ix_audit_subject_id", "subject", "id"),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("flag", Text, nullable=False),
+    Column("variant", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("received", UtcTime, nullable=False),
+    Column("ok", Boolean),
+    Column("latency_ms", Double),
+    Column("quality", Double),
+    Column("satisfaction", Double),
+    Column("cost", Double),
+    Column("values", JSON(none_as_null=True)),
+)
+
+# Sums by unit, kept up with every batch; the key is in the order in which gates ask.
+unit_stats = Table(
+    "unit_stats",
+    metadata,
+    Column("flag", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("metric", Text, primary_key=True),
+    Column("variant", Text, primary_key=True),
+    Column("unit", Text, primary_key=True),
+    Column("samples", BigInteger, nullable=False),
+    Column("total", Double, nullable=False),
+    Column("squares", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
