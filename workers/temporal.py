@@ -22,7 +22,7 @@ async def connect(environ: Mapping[str, str], *, lazy: bool = False, metrics_por
 
     ``lazy`` connects on first use. ``metrics_port`` serves the SDK's metrics to Prometheus; 0 serves none.
     """
-    config = ClientConfig.load_client_connect_config(override_env_vars=environ)
+    config = ClientConfig.load_client_connect_config(override_env_vars=dict(environ))
     config.setdefault("target_host", DEFAULT_ADDRESS)
     runtime = None
     if metrics_port:
