@@ -9,10 +9,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from turnout.domain.durations import Duration
 from turnout.domain.model import Frozen
+from turnout.domain.pointers import parse_pointer
 
 OnFail = Literal["rollback", "previous_stage", "pause"]
 """What a failed gate does."""
@@ -45,6 +46,15 @@ class PrometheusSource(Frozen):
     timeout: Duration = timedelta(seconds=10)
 
 
+def _pointer(text: str) -> str:
+    parse_pointer(text)
+    return text
+
+
+Pointer = Annotated[str, AfterValidator(_pointer)]
+"""A path into a JSON document; see `turnout.domain.pointers`."""
+
+
 class JsonSource(Frozen):
     """Any HTTP endpoint that answers JSON; ``pointer`` walks to the number: ``data.items[0].value``.
 
@@ -54,9 +64,9 @@ class JsonSource(Frozen):
 
     kind: Literal["json"]
     url: str
-    pointer: str | None = None
-    numerator: str | None = None
-    denominator: str | None = None
+    pointer: Pointer | None = None
+    numerator: Pointer | None = None
+    denominator: Pointer | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     timeout: Duration = timedelta(seconds=10)
 

@@ -72,6 +72,12 @@ class GateSpec(Gate):
         return self
 
 
+class GuardrailSpec(GateSpec):
+    """A guardrail as written. It is looked at again and again, so its interval is wider unless the spec says."""
+
+    confidence: float = Field(default=0.99, ge=0.5, lt=1)
+
+
 class ApprovalSpec(Frozen):
     """Consent needed before the candidate's share reaches ``before``; ``by`` names the approver's role."""
 
@@ -88,7 +94,7 @@ class Policies(Frozen):
     flag: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=100)
     candidate: str
     gates: tuple[GateSpec, ...] = ()
-    guardrails: tuple[GateSpec, ...] = ()
+    guardrails: tuple[GuardrailSpec, ...] = ()
     approvals: tuple[ApprovalSpec, ...] = ()
     check_every: Duration = timedelta(seconds=30)
     deadline: Duration | None = None

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from turnout.adapters.sources.json_http import JsonSource, expand
-from turnout.adapters.sources.pointers import parse_pointer, walk
+from turnout.domain.pointers import parse_pointer, walk
 from turnout.adapters.sources.prometheus import PrometheusSource, fill
 from turnout.analysis.judge import judge
 from turnout.domain import plan

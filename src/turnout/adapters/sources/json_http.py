@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from turnout.adapters.sources._http import Exchange, exchange, parse, replaced
-from turnout.adapters.sources.pointers import kind_of, walk
+from turnout.domain.pointers import kind_of, walk
 from turnout.domain import plan
 from turnout.domain.errors import SourceError
 from turnout.ports import FractionReading, PointReading, Question
