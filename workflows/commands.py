@@ -20,8 +20,8 @@ class Commands:
     _plan: Plan | None
     _state: RolloutState
 
-    def __init__(self, inbox: tuple[Command, ...]) -> None:
-        self._inbox = deque(inbox)
+    def __init__(self) -> None:
+        self._inbox: deque[Command] = deque()
         self._answers: dict[str, CommandResult] = {}
 
     def _answer(self, command: Command, applied: bool, text: str) -> None:

@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from turnout.domain.model import Frozen
 from turnout.domain.plan import Plan
-from turnout.domain.rollout import Command, RolloutState, State
+from turnout.domain.rollout import RolloutState, State
 
 TASK_QUEUE = "turnout"
 WORKFLOW_NAME = "Rollout"
@@ -22,7 +22,6 @@ class Carried(Frozen):
 
     plan: Plan
     state: RolloutState
-    inbox: tuple[Command, ...] = ()
 
 
 class RolloutInput(Frozen):

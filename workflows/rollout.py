@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.messages import (
         WORKFLOW_NAME,
         Carried,
+        CommandRequest,
         Committed,
         DeliveryRequest,
         OpenRequest,
@@ -47,7 +48,7 @@ class RolloutWorkflow(Commands):
     @workflow.init
     def __init__(self, request: RolloutInput) -> None:
         carried = request.carried
-        super().__init__(carried.inbox if carried else ())
+        super().__init__()
         self._request = request
         self._plan: Plan | None = carried.plan if carried else None
         self._state = (
@@ -57,20 +58,33 @@ class RolloutWorkflow(Commands):
         )
         self._revision = 0
         self._watch: Watch | None = None
+        self._shown: tuple[str, str] | None = None
 
     @workflow.run
     async def run(self, request: RolloutInput) -> RolloutResult:
-        """Take the flag, go through the stages, end with everybody on one side."""
+        """Take the flag, go through the stages, end with everybody on one side.
+
+        Cancelling the workflow aborts the rollout, in order: nobody may be left with a candidate that is not watched.
+        """
+        rollout = asyncio.create_task(self._roll_out())
+        try:
+            await workflow.wait_condition(rollout.done)
+        except asyncio.CancelledError:
+            if workflow.cancellation_reason() is None:
+                raise
+            self._queue("abort", CommandRequest(actor="temporal", reason="the workflow was cancelled"))
+        return await rollout
+
+    async def _roll_out(self) -> RolloutResult:
         plan = self._plan or await self._open()
         self._show(plan)
         if self._state.since is None:
             await self._carry_out(plan, machine.begin(plan, self._state, workflow.now()))
         while not self._state.state.ended:
             await self._turn(plan)
-            if self._history_is_long() and not self._state.state.ended:
+            if self._may_hand_over() and self._history_is_long():
                 await self._hand_over(plan)
-        self._refuse_the_rest(plan)
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._drain(plan)
         last = self._state.last
         return RolloutResult(
             rollout_id=self._state.rollout_id,
@@ -111,37 +125,48 @@ class RolloutWorkflow(Commands):
         if self._state.ending is not None:
             await self._finish(plan)
             return
-        event = await self._next_event(plan)
+        try:
+            event = await self._next_event(plan)
+        except ActivityError as error:
+            self._watch = None
+            await self._carry_out(plan, machine.broken(plan, self._state, workflow.now(), str(error.cause)))
+            return
         if isinstance(event, Command):
             await self._act_on(plan, event)
         else:
             await self._carry_out(plan, machine.observe(plan, self._state, event))
 
     async def _act_on(self, plan: Plan, order: Command) -> None:
-        known = order.id in self._state.seen
-        step = machine.command(plan, self._state, order, workflow.now())
-        await self._carry_out(plan, step)
+        if order.id in self._state.seen:
+            self._answer(order, order.id not in self._state.refused, "acted on before")
+            return
+        step = await self._carry_out(plan, machine.command(plan, self._state, order, workflow.now()))
         while self._state.ending is not None:
             await self._finish(plan)
-        refused = any(decision.kind == "refused" for decision in step.decisions)
-        text = step.decisions[0].text if step.decisions else "acted on before"
-        self._answer(order, known or not refused, text)
+        done = step.decisions[0]
+        self._answer(order, done.command_id == order.id and done.kind != "refused", done.text)
 
     async def _next_event(self, plan: Plan) -> Command | Observation:
-        """The next command, or the watch's observation at the time it holds, whichever comes first."""
+        """What comes first: the next command, or the watch's observation at the time it holds.
+
+        Of two that are there at once the command goes first, but nothing goes before a failed guardrail.
+        """
         while True:
             self._tend_watch(plan)
-            if self._inbox:
-                return self._inbox.popleft()
             seen = self._observation()
+            if self._inbox and not (seen is not None and _is_alarm(seen)):
+                return self._inbox.popleft()
             if seen is not None and seen.at <= workflow.now():
                 self._watch = None
                 return seen
-            if seen is None:
-                await workflow.wait_condition(self._something_came)
-            else:
-                with suppress(asyncio.TimeoutError):
-                    await workflow.wait_condition(lambda: bool(self._inbox), timeout=seen.at - workflow.now())
+            if self._watch is None:
+                self._start_watch(plan)
+            with suppress(asyncio.TimeoutError):
+                await workflow.wait_condition(
+                    self._something_came if seen is None else lambda: bool(self._inbox),
+                    timeout=None if seen is None else seen.at - workflow.now(),
+                    timeout_summary=None if seen is None else f"until what is known holds: {seen.kind}",
+                )
 
     def _something_came(self) -> bool:
         return bool(self._inbox) or (self._watch is not None and self._watch.done)
@@ -150,29 +175,35 @@ class RolloutWorkflow(Commands):
         watch = self._watch
         return watch.result() if watch is not None and watch.done and watch.stopped_at is None else None
 
+    def _start_watch(self, plan: Plan) -> None:
+        wanted = machine.watch_request(plan, self._state)
+        if wanted is not None:
+            self._watch = Watch(wanted)
+
     def _tend_watch(self, plan: Plan) -> None:
-        """Let the watch fit the state: start it, stop it and settle its clock, or abandon it."""
+        """End a watch that does not fit the state any more: abandon it, or stop it and settle its clock."""
         wanted = machine.watch_request(plan, self._state)
         watch = self._watch
-        if watch is not None and (wanted is None or wanted.generation != watch.request.generation):
+        if watch is None:
+            return
+        if wanted is None or wanted.generation != watch.request.generation:
             watch.abandon()
-            watch = self._watch = None
-        if watch is not None and wanted is not None and not watch.answers(wanted) and watch.stopped_at is None:
-            watch.stop(workflow.now())
-        if watch is not None and watch.stopped_at is not None and watch.done:
+            self._watch = None
+            return
+        seen = self._observation()
+        if not watch.answers(wanted) and not (seen is not None and _is_alarm(seen)):
+            watch.stop(self._state.last.at if self._state.last else workflow.now())
+        if watch.stopped_at is not None and watch.done:
             # What the watch waited does not matter: a pause and an approval both begin a new deadline.
             counted = watch.settled_clock().counted
             self._settle(self._state.clock.model_copy(update={"counted": counted}))
-            wanted = machine.watch_request(plan, self._state)
-        if self._watch is None and wanted is not None:
-            self._watch = Watch(wanted)
 
     def _settle(self, clock: Clock) -> None:
         self._state = self._state.model_copy(update={"clock": clock})
         self._watch = None
 
-    async def _carry_out(self, plan: Plan, step: machine.Step) -> None:
-        """Let every decision take effect, then move to the step's state."""
+    async def _carry_out(self, plan: Plan, step: machine.Step) -> machine.Step:
+        """Let every decision take effect, then move to the step's state; returns the step that was taken."""
         try:
             for decision in step.decisions:
                 self._revision = (await self._commit(decision)).revision
@@ -182,6 +213,7 @@ class RolloutWorkflow(Commands):
                 await self._commit(decision)
         self._state = step.state
         self._show(plan)
+        return step
 
     async def _commit(self, decision: Decision) -> Committed:
         return await workflow.execute_activity_method(
@@ -210,11 +242,17 @@ class RolloutWorkflow(Commands):
             delivery = "how far the change got is unknown"
         await self._carry_out(plan, machine.finish(plan, self._state, workflow.now(), delivery))
 
-    def _refuse_the_rest(self, plan: Plan) -> None:
-        while self._inbox:
-            order = self._inbox.popleft()
-            why_not = machine.refusal(plan, self._state, order) or "the rollout has ended"
-            self._answer(order, order.id in self._state.seen, why_not)
+    async def _drain(self, plan: Plan) -> None:
+        """Act on what has come in until nobody waits for an answer; an ended rollout refuses it."""
+        while True:
+            await workflow.wait_condition(lambda: bool(self._inbox) or workflow.all_handlers_finished())
+            if not self._inbox:
+                return
+            await self._act_on(plan, self._inbox.popleft())
+
+    def _may_hand_over(self) -> bool:
+        """Only the run that published the last change knows the revision that the resolvers must have."""
+        return not self._state.state.ended and self._state.ending is None
 
     def _history_is_long(self) -> bool:
         info = workflow.info()
@@ -227,23 +265,27 @@ class RolloutWorkflow(Commands):
             watch.stop(workflow.now())
             await workflow.wait_condition(lambda: watch.done)
             self._settle(watch.settled_clock())
-        while self._inbox and not self._state.state.ended:
-            await self._act_on(plan, self._inbox.popleft())
-        if self._state.state.ended:
-            return
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        carried = Carried(plan=plan, state=self._state, inbox=tuple(self._inbox))
-        workflow.continue_as_new(self._request.model_copy(update={"carried": carried}))
+        await self._drain(plan)
+        if self._may_hand_over():
+            carried = Carried(plan=plan, state=self._state)
+            workflow.continue_as_new(self._request.model_copy(update={"carried": carried}))
 
     def _show(self, plan: Plan) -> None:
         """Make the rollout findable and readable in Temporal's own tools."""
         state = self._state
-        workflow.upsert_search_attributes(
-            [
-                FLAG.value_set(plan.flag),
-                STRATEGY.value_set(plan.strategy),
-                STATE.value_set(str(state.state)),
-                STAGE.value_set(plan.stages[state.stage].name),
-            ]
-        )
         workflow.set_current_details(details_of(plan, state))
+        shown = (str(state.state), plan.stages[state.stage].name)
+        if shown != self._shown:
+            self._shown = shown
+            workflow.upsert_search_attributes(
+                [
+                    FLAG.value_set(plan.flag),
+                    STRATEGY.value_set(plan.strategy),
+                    STATE.value_set(shown[0]),
+                    STAGE.value_set(shown[1]),
+                ]
+            )
+
+
+def _is_alarm(seen: Observation) -> bool:
+    return seen.kind == "guardrail" and seen.at <= workflow.now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -39,12 +40,7 @@ class Watch:
 
     def answers(self, request: WatchRequest) -> bool:
         """Whether this watch is the one ``request`` asks for; its clock runs on by itself."""
-        mine = self.request
-        return (mine.generation, mine.counting, mine.blocked) == (
-            request.generation,
-            request.counting,
-            request.blocked,
-        )
+        return self.request.model_copy(update={"clock": request.clock}) == request
 
     @property
     def done(self) -> bool:
@@ -60,9 +56,10 @@ class Watch:
         return self._handle.result()
 
     def stop(self, at: datetime) -> None:
-        """Ask the activity to stop; its clock at ``at`` is known once `done`."""
-        self.stopped_at = at
-        self._handle.cancel()
+        """Ask the activity to stop; its clock at ``at`` is known once `done`. Asking again changes nothing."""
+        if self.stopped_at is None:
+            self.stopped_at = at
+            self._handle.cancel()
 
     def abandon(self) -> None:
         """Ask the activity to stop and forget it."""
@@ -79,6 +76,8 @@ class Watch:
         """The activity's answer, or its last heartbeat when its worker died before it could answer."""
         try:
             return self._handle.result()
+        except asyncio.CancelledError:  # stopped before it had begun
+            return None
         except ActivityError as error:
             if isinstance(error.cause, TimeoutError) and error.cause.last_heartbeat_details:
                 return Observation.model_validate(error.cause.last_heartbeat_details[0])

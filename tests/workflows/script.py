@@ -1,0 +1,100 @@
+"""What a scripted lookout answers: observations for a whole stage at once, true at a later (virtual) time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from turnout.domain.rollout import ZERO, Clock, Observation, WatchRequest
+from turnout.domain.verdicts import Verdict
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+FOREVER = timedelta(days=365)
+
+Answer = Callable[[WatchRequest, datetime], Observation | None]
+
+
+def rest_of_hold(request: WatchRequest) -> timedelta:
+    """What is still to be counted, from the request's clock on."""
+    return max(request.stage.hold - request.clock.counted, ZERO)
+
+
+def seen(
+    request: WatchRequest, now: datetime, kind: str, verdict: Verdict, watched: timedelta, **more: object
+) -> Observation:
+    """An observation after ``watched``: up to the hold that time counts, what is beyond was waited."""
+    counted = min(watched, rest_of_hold(request)) if request.counting else ZERO
+    waited = watched - counted if request.counting else ZERO
+    if request.blocked is Verdict.SOURCE_ERROR:
+        counted, waited = ZERO, watched
+    clock = Clock(counted=request.clock.counted + counted, waited=request.clock.waited + waited)
+    text = f"scripted {kind} {verdict}"
+    more = {"evidence": "e1", "text": text} | more
+    return Observation.model_validate({"kind": kind, "at": now + watched, "clock": clock, "verdict": verdict} | more)
+
+
+def quiet(request: WatchRequest, now: datetime) -> Observation:
+    """Nothing to decide for a year."""
+    return seen(request, now, "interrupted", Verdict.NO_DATA, FOREVER)
+
+
+def endless(request: WatchRequest, now: datetime) -> None:
+    """Watch on until told to stop; real time only, as the server skips no time while an activity runs."""
+
+
+def judged(verdict: Verdict) -> Answer:
+    """The gates' ``verdict`` at the end of the hold."""
+    return lambda request, now: seen(request, now, "judged", verdict, rest_of_hold(request))
+
+
+def guardrail(after: timedelta = HOUR, recourse: str = "rollback") -> Answer:
+    """A guardrail fails ``after`` the watch began."""
+    return lambda request, now: seen(request, now, "guardrail", Verdict.FAIL, after, recourse=recourse)
+
+
+def blocked(verdict: Verdict, after: timedelta | None = None) -> Answer:
+    """The stage cannot be decided, from ``after`` (default: the end of the hold) on."""
+    return lambda request, now: seen(
+        request, now, "blocked", verdict, rest_of_hold(request) if after is None else after
+    )
+
+
+def recovered(after: timedelta = HOUR) -> Answer:
+    """The source answers again."""
+    return lambda request, now: seen(request, now, "recovered", Verdict.NO_DATA, after)
+
+
+def overdue(verdict: Verdict) -> Answer:
+    """Blocked until the deadline."""
+
+    def answer(request: WatchRequest, now: datetime) -> Observation:
+        more = max(request.stage.deadline - request.clock.waited, ZERO)
+        clock = Clock(counted=request.clock.counted, waited=request.clock.waited + more)
+        return seen(request, now, "overdue", verdict, more).model_copy(update={"clock": clock})
+
+    return answer
+
+
+passes, fails = judged(Verdict.PASS), judged(Verdict.FAIL)
+
+
+class Script:
+    """The n-th counting watch of a stage gets that stage's n-th answer, the last one for ever; other stages pass.
+
+    ``standing`` are the answers to watches without a running clock (paused, awaiting approval), in order.
+    """
+
+    def __init__(self, stages: Mapping[int, Sequence[Answer]] | None = None, standing: Sequence[Answer] = ()) -> None:
+        self._stages = stages or {}
+        self._standing = (*standing, quiet)
+        self._asked: Counter[int] = Counter()
+
+    def __call__(self, request: WatchRequest, now: datetime) -> Observation | None:
+        """The answer to ``request``."""
+        place = request.index if request.counting else -1
+        answers = self._stages.get(request.index, (passes,)) if request.counting else self._standing
+        turn = self._asked[place]
+        self._asked[place] += 1
+        return answers[min(turn, len(answers) - 1)](request, now)
