@@ -1,0 +1,56 @@
+"""What the client answers: which variant a unit gets, and how the client itself is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+State = Literal["ready", "stale", "not_ready"]
+"""``ready``: the flags are those of the controller. ``stale``: it cannot be asked, the last good flags apply.
+``not_ready``: there are no flags yet, callers get their own defaults."""
+
+FlagSource = Literal["stream", "poll", "disk", "none"]
+"""Where the flags in use came from."""
+
+
+class Assignment(NamedTuple):
+    """Which ``variant`` of ``flag`` the ``unit`` gets.
+
+    ``value`` is the variant's, or the caller's default when ``variant`` is None. It is shared with every other
+    assignment: read it, never change it. ``reason`` is flagd's: STATIC, TARGETING_MATCH, DEFAULT, DISABLED or ERROR.
+    ``generation`` numbers the traffic the unit was assigned under. ``error`` says what went wrong, if anything did.
+    """
+
+    flag: str
+    variant: str | None
+    value: Any
+    reason: str
+    unit: str
+    generation: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a client is doing.
+
+    ``revision`` and ``store_id`` are those of the flags in use, None without any. ``age_s`` is how many seconds ago the
+    controller last confirmed them (flags from disk: since they were written). ``last_error`` is what last went wrong
+    with flags or outcomes and has not been made good since; ``denied`` tells that the controller refuses the token.
+    ``queued`` outcomes wait to be sent, ``sent`` ones are accepted by the controller, ``dropped`` ones are lost;
+    ``drops`` counts these by reason: ``overflow``, ``invalid``, ``unattributed`` (there was no variant), ``refused``
+    (by the controller), ``unknown`` (to the controller: the flag or the variant is gone), ``closed``.
+    """
+
+    state: State
+    revision: int | None
+    store_id: str | None
+    source: FlagSource
+    age_s: float | None
+    last_error: str | None
+    dropped: int
+    queued: int
+    sent: int
+    denied: bool = False
+    drops: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -1,0 +1,299 @@
+"""The client of Turnout: which variant a unit gets, and how it went."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar, cast
+from weakref import finalize
+
+from turnout.client import lifecycle
+from turnout.client.assignment import Assignment, Status
+from turnout.client.current import Current, OnChange, OnState, Resolves
+from turnout.client.disk import Cache, cache_file, default_folder
+from turnout.client.feed import Feed
+from turnout.client.http import Endpoint, endpoint
+from turnout.client.outcomes import outcome, subject
+from turnout.client.sender import Sender
+from turnout.domain.errors import InvalidInput, Problem
+from turnout.resolver import Resolution
+from turnout.resolver.conditions import Attributes
+
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+
+Listener = TypeVar("Listener")
+
+_log = logging.getLogger("turnout.client")
+# Half the time of calling the class, on the path that every request takes.
+_assign: Final = cast("Callable[[type[Assignment], tuple[object, ...]], Assignment]", tuple.__new__)
+
+
+class CacheDir(Enum):
+    """Where the last good flags are kept, other than a folder of the caller's."""
+
+    PLATFORM = "platform"
+
+
+class Turnout:
+    """A connection to a Turnout controller, for use by a whole process: make one and share it.
+
+    ::
+
+        with Turnout("http://127.0.0.1:8080") as turnout:
+            assignment = turnout.resolve("answer-engine", user_id, plan="beta")
+            answer = systems[assignment.variant or "perplexity"](question)
+            turnout.report(assignment, ok=True, latency_ms=312)
+
+    Evaluation reads flags held in memory: it never waits, never locks and never raises, whatever happens to the
+    controller. One background thread keeps the flags up to date, another delivers outcomes. Safe to share between
+    threads and event loops (no method but ``close``, ``flush``, ``wait_ready`` and the constructor waits for anything),
+    and across ``fork``: a child goes on with the parent's flags, its own connections and an empty outcome queue.
+    """
+
+    def __init__(  # noqa: PLR0913 - settings, all but one by keyword
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        cache_dir: str | os.PathLike[str] | CacheDir | None = CacheDir.PLATFORM,
+        timeout: float = 5.0,
+        wait: float = 2.0,
+        queue_size: int = 10_000,
+        poll_every: float = 5.0,
+        stream_every: float = 60.0,
+    ) -> None:
+        """Load the flags kept on disk, start listening, and wait at most ``wait`` seconds for the controller's.
+
+        ``url`` defaults to TURNOUT_URL, then http://127.0.0.1:8080; ``token`` to TURNOUT_TOKEN. ``cache_dir`` is where
+        the last good flags are kept, by default the platform's folder for caches; None keeps none. ``timeout`` bounds
+        each request, in seconds. ``wait`` ends early once the controller has failed and there are flags from disk; 0
+        does not wait at all. At most ``queue_size`` outcomes wait to be sent, then the oldest are dropped. Where
+        streams do not get through, flags are polled every ``poll_every`` seconds, and the stream is tried every
+        ``stream_every`` seconds. Raises InvalidInput when a setting cannot work; an absent controller is no error.
+        """
+        _check(queue_size=queue_size, poll_every=poll_every, stream_every=stream_every)
+        url = url or os.environ.get("TURNOUT_URL") or DEFAULT_URL
+        controller = endpoint(url, token or os.environ.get("TURNOUT_TOKEN") or None, timeout)
+        self._current: Final = Current(controller.url)
+        cache = Cache(_cache_path(cache_dir, controller))
+        self._feed: Final = Feed(controller, self._current, cache, poll_every, stream_every)
+        self._sender: Final = Sender(controller, queue_size)
+        self._waking = threading.Lock()
+        self._closed = False
+        self._forgotten: Final = finalize(self, _abandon, self._feed, self._sender)
+        self._forgotten.atexit = False
+        lifecycle.opened(self)
+        kept = cache.load()
+        if kept is not None:
+            self._current.offer(kept[0], "disk", kept[1])
+        self._feed.start()
+        if wait > 0:
+            self._current.wait(wait, any_try=True)
+
+    def resolve(self, flag: str, unit: str, /, *, default: object = None, **attributes: object) -> Assignment:
+        """The variant of ``flag`` for ``unit``, normally a user's id, given what is known of it (``plan="beta"``).
+
+        Never raises and never waits. When there is no such flag, no flags at all, or a value that the flag's rules
+        cannot work with, the assignment has no variant, ``default`` as its value, and says so in ``error``.
+        """
+        try:
+            _, variant, value, reason, _, error, metadata = self._current.snapshot.resolve(flag, unit, attributes)
+            served = default if variant is None else value
+            return _assign(Assignment, (flag, variant, served, reason, unit, metadata.get("generation"), error))
+        except Exception as error:
+            return Assignment(flag, None, default, "ERROR", unit, None, f"{type(error).__name__}: {error}")
+
+    def variant(self, flag: str, unit: str, /, *, default: str = "", **attributes: object) -> str:
+        """The name of the variant that ``resolve`` gives, or ``default``. Never raises and never waits."""
+        return self.resolve(flag, unit, **attributes).variant or default
+
+    def evaluate(self, flag: str, unit: str | None, attributes: Attributes) -> Resolution:
+        """The resolver's whole answer, with metadata; for attributes of any name. Never raises and never waits."""
+        try:
+            return self._current.snapshot.resolve(flag, unit, attributes)
+        except Exception as error:
+            return Resolution(flag, None, None, "ERROR", "GENERAL", f"{type(error).__name__}: {error}")
+
+    def report(  # noqa: PLR0913 - measurements, all by keyword
+        self,
+        what: Assignment | str,
+        /,
+        *,
+        ok: bool | None = None,
+        latency_ms: float | None = None,
+        quality: float | None = None,
+        satisfaction: float | None = None,
+        cost: float | None = None,
+        id: str | None = None,
+        variant: str | None = None,
+        unit: str | None = None,
+        generation: int | None = None,
+        **values: float,
+    ) -> bool:
+        """Report how a request went that was served as ``what`` says; tells whether the outcome was queued.
+
+        ``what`` is an assignment, or a flag's key together with ``variant`` and ``unit``. ``latency_ms`` is in
+        milliseconds; ``cost``, ``quality``, ``satisfaction`` and further ``values`` are on scales of the caller's own.
+        Outcomes with the same ``id`` count once; without one each report counts. Never raises and never waits: an
+        outcome that cannot be used (no variant, a number that is none) is dropped and counted, see ``status``.
+        """
+        try:
+            self._wake()
+            about = subject(what, variant, unit, generation)
+            if about.variant is None:
+                self._sender.drop("unattributed", f"there is no variant for {about.flag!r} to report on")
+                return False
+            measured = {
+                "ok": ok,
+                "latency_ms": latency_ms,
+                "quality": quality,
+                "satisfaction": satisfaction,
+                "cost": cost,
+            }
+            return self._sender.put(outcome(about, id, measured, values))
+        except Exception as error:
+            self._sender.drop("invalid", f"{type(error).__name__}: {error}")
+            return False
+
+    @property
+    def status(self) -> Status:
+        """How the client is doing."""
+        self._wake()
+        current, sender = self._current, self._sender
+        flags, drops = current.flags, dict(sender.drops)
+        return Status(
+            state=current.state,
+            revision=flags.revision if flags else None,
+            store_id=flags.store_id if flags else None,
+            source=current.source,
+            age_s=current.age_s,
+            last_error=current.error or sender.error,
+            dropped=sum(drops.values()),
+            queued=sender.queued,
+            sent=sender.sent,
+            denied=current.denied or sender.denied,
+            drops=drops,
+        )
+
+    def wait_ready(self, timeout: float | None = None) -> bool:
+        """Wait until the flags are the controller's, for at most ``timeout`` seconds; tells whether they are."""
+        self._wake()
+        return self._current.wait(timeout)
+
+    def on_change(self, callback: OnChange) -> Callable[[], None]:
+        """Call ``callback`` with the keys of the flags that changed, on the background thread; returns its removal."""
+        return _listen(self._current.on_change, callback)
+
+    def on_state(self, callback: OnState) -> Callable[[], None]:
+        """Call ``callback`` with every new state, on the background thread; returns its removal."""
+        return _listen(self._current.on_state, callback)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until no outcome is left to deliver, for at most ``timeout`` seconds; tells whether none is."""
+        self._wake()
+        return self._sender.flush(timeout)
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Deliver the outcomes, for at most ``timeout`` seconds, and stop the threads. Evaluation goes on working.
+
+        Outcomes that could not be delivered are lost, counted and logged. Closing again does nothing.
+        """
+        with self._waking:
+            if self._closed:
+                return
+            self._closed = True
+        lifecycle.closed(self)
+        self._forgotten.detach()
+        self._feed.stop()
+        self._sender.flush(timeout)
+        self._sender.stop()
+        for thread in (self._feed, self._sender):
+            thread.join(_JOIN_S)
+
+    def after_fork(self) -> None:
+        """Called in a forked child. Threads start with the first use of the client there."""
+        self._waking = threading.Lock()
+        self._current.after_fork()
+        self._feed.after_fork()
+        self._sender.after_fork()
+        self._current.snapshot = _Asleep(self._current.snapshot, self._wake)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wake(self) -> None:
+        """After a fork: start listening, and evaluate without this detour from now on."""
+        asleep = self._current.snapshot
+        if not isinstance(asleep, _Asleep):
+            return
+        with self._waking:
+            if self._current.snapshot is asleep:
+                self._current.snapshot = asleep.snapshot
+                if not self._closed:
+                    self._feed.start()
+
+
+_JOIN_S: Final = 0.5
+"""How long ``close`` waits for each thread that was told to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asleep:
+    """Stands in for the snapshot in a forked child until it is first used, and costs evaluation nothing elsewhere."""
+
+    snapshot: Resolves
+    wake: Callable[[], None]
+
+    def resolve(self, key: str, unit: str | None, attributes: Attributes, /) -> Resolution:
+        """The snapshot's answer."""
+        self.wake()
+        return self.snapshot.resolve(key, unit, attributes)
+
+
+def _abandon(feed: Feed, sender: Sender) -> None:
+    """The client was forgotten without being closed."""
+    feed.abandon()
+    sender.finish()
+
+
+def _listen(listeners: list[Listener], listener: Listener) -> Callable[[], None]:
+    listeners.append(listener)
+
+    def remove() -> None:
+        if listener in listeners:
+            listeners.remove(listener)
+
+    return remove
+
+
+def _check(**settings: float) -> None:
+    """Raise InvalidInput for settings that are not above zero."""
+    wrong = [
+        Problem(name, "must be above 0", "leave it out for the default", repr(value))
+        for name, value in settings.items()
+        if not value > 0
+    ]
+    if wrong:
+        raise InvalidInput(wrong)
+
+
+def _cache_path(cache_dir: str | os.PathLike[str] | CacheDir | None, controller: Endpoint) -> Path | None:
+    if cache_dir is None:
+        return None
+    try:
+        folder = default_folder() if isinstance(cache_dir, CacheDir) else Path(cache_dir)
+        return cache_file(folder, controller.url)
+    except RuntimeError:
+        _log.info("this user has no home folder: flags are not kept on disk; pass cache_dir to keep them")
+        return None

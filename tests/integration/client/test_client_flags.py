@@ -1,0 +1,300 @@
+"""How flags reach the client, and what it does when they do not."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from starlette.responses import Response
+
+from tests.integration.client.conftest import Connect
+from tests.integration.client.controller import FLAG, Controller, eventually, flag, free_port, written
+from turnout import Turnout
+from turnout.resolver import compile_document
+
+USERS = [f"user-{number}" for number in range(500)]
+
+
+def variants(client: Turnout) -> set[str | None]:
+    """What the users get."""
+    return {client.resolve(FLAG, user).variant for user in USERS}
+
+
+def test_a_client_resolves_what_the_resolver_does(controller: Controller, connect: Connect) -> None:
+    """Once constructed, the client gives every user the variant that the resolver gives."""
+    import json
+
+    client = connect(controller.url)
+    snapshot = compile_document(json.loads(controller.document))
+    for user in USERS:
+        expected = snapshot.resolve(FLAG, user, {})
+        got = client.resolve(FLAG, user)
+        assert (got.variant, got.value, got.generation, got.error) == (expected.variant, expected.value, 1, None)
+    assert client.status.state == "ready"
+    assert client.status.source == "stream"
+
+
+def test_changes_are_pushed(controller: Controller, connect: Connect) -> None:
+    """A published change reaches evaluation, and the listener hears exactly which flags changed."""
+    heard: list[frozenset[str]] = []
+    client = connect(controller.url)
+    client.on_change(heard.append)
+    controller.publish(flag(lightrag=100), flag("another"), revision=2)
+    eventually(lambda: client.status.revision == 2)
+    assert variants(client) == {"lightrag"}
+    controller.publish(flag(lightrag=100), flag("another", lightrag=0), revision=3)
+    eventually(lambda: len(heard) == 2)
+    assert heard == [{FLAG, "another"}, {"another"}]
+
+
+def test_a_failing_listener_stops_nothing(controller: Controller, connect: Connect) -> None:
+    """A callback that raises neither ends the feed nor keeps the next callback from being called."""
+    heard: list[frozenset[str]] = []
+    client = connect(controller.url)
+    client.on_change(lambda keys: 1 / (len(keys) - len(keys)) and None)
+    forget = client.on_change(heard.append)
+    controller.publish(flag(lightrag=100), revision=2)
+    eventually(lambda: heard)
+    forget()
+    controller.publish(flag(lightrag=0), revision=3)
+    eventually(lambda: client.status.revision == 3)
+    assert len(heard) == 1
+
+
+def test_a_cut_stream_is_opened_again(controller: Controller, connect: Connect) -> None:
+    """After a cut the client is stale for a moment, reconnects, and has what was published meanwhile."""
+    states: list[str] = []
+    client = connect(controller.url)
+    client.on_state(states.append)
+    controller.document = written(flag(lightrag=100), revision=2)
+    controller.cut()
+    eventually(lambda: client.status.revision == 2)
+    eventually(lambda: states == ["stale", "ready"])
+    assert variants(client) == {"lightrag"}
+    assert client.status.last_error is None
+
+
+def test_a_stopped_controller_leaves_the_flags(connect: Connect) -> None:
+    """While the controller is down evaluation goes on, the status says stale, and a restart is noticed."""
+    with Controller() as first:
+        client = connect(first.url)
+        before = {user: client.resolve(FLAG, user) for user in USERS}
+    eventually(lambda: client.status.state == "stale")
+    assert {user: client.resolve(FLAG, user) for user in USERS} == before
+    with Controller(first.port) as second:
+        second.publish(flag(lightrag=100), revision=2)
+        eventually(lambda: client.status.state == "ready")
+        assert variants(client) == {"lightrag"}
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"{", b"[]", b"null", b'{"flags": {"a": {"state": "ENABLED"}}}', b'{"flags": 3}', b"\xff\xfe", b"[" * 100_000],
+)
+def test_a_broken_document_keeps_the_last_good_one(
+    controller: Controller, connect: Connect, garbage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be compiled changes no answer, is told in the status and the log, and the next good one is taken."""
+    client = connect(controller.url)
+    before = {user: client.resolve(FLAG, user) for user in USERS}
+    with caplog.at_level(logging.WARNING, "turnout.client"):
+        controller.push(garbage)
+        eventually(lambda: client.status.last_error)
+    assert "cannot be used" in str(client.status.last_error)
+    assert "cannot be used" in caplog.text
+    assert client.status.state == "stale"
+    assert {user: client.resolve(FLAG, user) for user in USERS} == before
+    controller.publish(flag(lightrag=100), revision=2)
+    eventually(lambda: client.status.state == "ready")
+    assert variants(client) == {"lightrag"}
+
+
+def test_an_older_revision_is_refused(controller: Controller, connect: Connect) -> None:
+    """A revision below the one in use is refused and told, unless it comes from another store."""
+    controller.publish(flag(lightrag=100), revision=7)
+    client = connect(controller.url)
+    controller.push(written(flag(lightrag=0), revision=6))
+    eventually(lambda: client.status.last_error)
+    assert "older than 7" in str(client.status.last_error)
+    assert (client.status.revision, variants(client)) == (7, {"lightrag"})
+    controller.push(written(flag(lightrag=0), revision=1, store_id="store-2"))
+    eventually(lambda: client.status.store_id == "store-2")
+    assert (client.status.revision, variants(client)) == (1, {"perplexity"})
+    assert client.status.last_error is None
+
+
+def test_without_a_stream_the_client_polls(controller: Controller, connect: Connect) -> None:
+    """Where the stream does not exist, flags are polled and unchanged ones are not sent again."""
+    controller.stream_answer = Response(status_code=404)
+    client = connect(controller.url, poll_every=0.02)
+    assert client.status.source == "poll"
+    eventually(lambda: controller.requests["not modified"] > 2)
+    controller.publish(flag(lightrag=100), revision=2)
+    eventually(lambda: client.status.revision == 2)
+    assert client.status.state == "ready"
+
+
+def test_a_page_of_a_proxy_is_no_stream(controller: Controller, connect: Connect) -> None:
+    """An answer 200 that is no event stream makes the client poll; once the stream works it is used again."""
+    controller.stream_answer = Response("<html>", media_type="text/html")
+    client = connect(controller.url, poll_every=0.02, stream_every=0.1)
+    assert client.status.source == "poll"
+    controller.stream_answer = None
+    eventually(lambda: controller.streams == 1)
+    controller.publish(flag(lightrag=100), revision=2)
+    eventually(lambda: client.status.source == "stream")
+
+
+def test_polling_survives_failures_and_bad_documents(controller: Controller, connect: Connect) -> None:
+    """A failed poll makes the client stale, a broken document is not remembered as known, and both pass."""
+    controller.stream_answer = Response(status_code=404)
+    client = connect(controller.url, poll_every=0.02)
+    controller.snapshot_answer = Response(status_code=500)
+    eventually(lambda: "HTTP 500" in str(client.status.last_error))
+    controller.snapshot_answer = Response("{", headers={"ETag": '"broken"'})
+    eventually(lambda: "cannot be used" in str(client.status.last_error))
+    controller.snapshot_answer = None
+    eventually(lambda: client.status.state == "ready")
+
+
+def test_no_controller_and_no_disk(connect: Connect) -> None:
+    """Without any flags every caller gets its own default, with the reason why."""
+    client = connect(f"http://127.0.0.1:{free_port()}", wait=0.2)
+    assignment = client.resolve(FLAG, "user-1", default="mine")
+    assert (assignment.variant, assignment.value, assignment.reason) == (None, "mine", "ERROR")
+    assert "no flags have arrived" in str(assignment.error)
+    assert client.status.state == "not_ready"
+    assert client.status.source == "none"
+    eventually(lambda: "cannot reach" in str(client.status.last_error))
+    assert not client.wait_ready(0.01)
+
+
+def test_a_restarted_service_starts_from_disk(connect: Connect) -> None:
+    """With the controller down, a new client serves the last good flags; when it is back, the new ones."""
+    with Controller() as first:
+        first.publish(flag(lightrag=100), revision=5)
+        connect(first.url).close()
+    client = connect(first.url)
+    assert client.status.state == "stale"
+    assert client.status.source == "disk"
+    assert variants(client) == {"lightrag"}
+    with Controller(first.port) as second:
+        second.publish(flag(lightrag=0), revision=6)
+        assert client.wait_ready(20)
+        assert variants(client) == {"perplexity"}
+
+
+def test_flags_on_disk_refuse_older_ones_too(connect: Connect) -> None:
+    """After a restart of the service, an older revision is refused just as before it."""
+    with Controller() as first:
+        first.publish(flag(lightrag=100), revision=5)
+        connect(first.url).close()
+    with Controller(first.port) as second:
+        second.publish(flag(lightrag=0), revision=4)
+        client = connect(first.url, wait=0)
+        eventually(lambda: "older than 5" in str(client.status.last_error))
+        assert variants(client) == {"lightrag"}
+
+
+def test_a_broken_file_on_disk_is_no_obstacle(controller: Controller, connect: Connect, tmp_path: Path) -> None:
+    """Garbage in the cache is passed over, and replaced by the controller's flags."""
+    connect(controller.url).close()
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_text("{")
+    client = connect(controller.url)
+    assert client.status.state == "ready"
+    eventually(lambda: file.read_bytes() == controller.document)
+
+
+def test_an_unwritable_cache_is_no_obstacle(controller: Controller, connect: Connect, tmp_path: Path) -> None:
+    """When flags cannot be kept on disk, they are used all the same."""
+    (tmp_path / "file").write_text("")
+    client = connect(controller.url, cache_dir=tmp_path / "file")
+    assert client.status.state == "ready"
+    controller.publish(flag(lightrag=100), revision=2)
+    eventually(lambda: client.status.revision == 2)
+
+
+def test_a_refused_token_is_told(controller: Controller, connect: Connect) -> None:
+    """When the controller refuses the token, the status says so."""
+    controller.stream_answer = Response(status_code=401)
+    client = connect(controller.url, token="secret", wait=0)
+    eventually(lambda: client.status.denied)
+    assert "refuses the token" in str(client.status.last_error)
+    assert controller.headers[0]["authorization"] == "Bearer secret"
+    assert controller.requests["snapshot"] == 0
+
+
+def test_an_overloaded_controller_sets_the_pace(controller: Controller, connect: Connect) -> None:
+    """A stream refused with Retry-After is asked for again after that, without polling meanwhile."""
+    controller.stream_answer = Response(status_code=503, headers={"Retry-After": "0"})
+    client = connect(controller.url, wait=0)
+    eventually(lambda: controller.requests["stream"] > 2)
+    controller.stream_answer = None
+    assert client.wait_ready(20)
+    assert controller.requests["snapshot"] == 0
+
+
+def test_settings_come_from_the_environment(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without arguments the client connects where TURNOUT_URL says, with TURNOUT_TOKEN."""
+    monkeypatch.setenv("TURNOUT_URL", controller.url + "/")
+    monkeypatch.setenv("TURNOUT_TOKEN", "from-env")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with Turnout(wait=10) as client:
+        assert client.status.state == "ready"
+    assert controller.headers[0]["authorization"] == "Bearer from-env"
+    assert len(list((tmp_path / "turnout").iterdir())) == 1
+
+
+def test_closing_ends_a_quiet_stream(controller: Controller, connect: Connect) -> None:
+    """Closing interrupts the wait for the stream's next byte: the thread ends, and evaluation still works."""
+    client = connect(controller.url)
+    client.close()
+    client.close()
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("turnout-")])
+    assert client.resolve(FLAG, "user-1").variant in ("perplexity", "lightrag")
+    eventually(lambda: controller.streams == 0)
+
+
+def test_a_forgotten_client_leaves_no_thread(controller: Controller) -> None:
+    """A client that is dropped without being closed delivers its outcomes, and its threads end."""
+    client = Turnout(controller.url, cache_dir=None, wait=10)
+    client.report(client.resolve(FLAG, "user-1"), ok=True)
+    del client
+    gc.collect()
+    eventually(lambda: len(controller.stored) == 1)
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("turnout-")])
+
+
+def test_threads_never_see_half_a_change(controller: Controller, connect: Connect) -> None:
+    """While flags are replaced, every answer belongs to one generation as a whole."""
+    client = connect(controller.url)
+    done = threading.Event()
+
+    def look() -> set[tuple[int | None, str | None]]:
+        seen: set[tuple[int | None, str | None]] = set()
+        while not done.is_set():
+            for user in USERS:
+                got = client.resolve(FLAG, user, plan="beta")
+                assert got.error is None
+                seen.add((got.generation, got.variant))
+        return seen
+
+    controller.publish(flag(lightrag=0, generation=2), revision=2)
+    eventually(lambda: client.status.revision == 2)
+    with ThreadPoolExecutor(8) as pool:
+        looking = [pool.submit(look) for _ in range(8)]
+        for revision in range(3, 30):
+            even = revision % 2 == 0
+            controller.publish(flag(lightrag=0 if even else 100, generation=revision), revision=revision)
+        eventually(lambda: client.status.revision == 29)
+        done.set()
+    for seen in looking:
+        assert {variant for generation, variant in seen.result() if generation and generation % 2} <= {"lightrag"}
+        assert {variant for generation, variant in seen.result() if generation and not generation % 2} <= {"perplexity"}

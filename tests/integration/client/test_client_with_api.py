@@ -1,0 +1,110 @@
+"""The client and the real API over a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.api.harness import FLAG, FLAGS, Api, eventually, running
+from tests.integration.client.conftest import Connect
+from turnout import Turnout
+from turnout.adapters.settings import Token
+from turnout.adapters.sql import open_stores
+from turnout.client.sender import Sender
+from turnout.domain.outcomes import Outcome
+
+USERS = [f"user-{number}" for number in range(200)]
+
+
+@pytest.fixture
+async def api(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Api]:
+    """A running API with a few flags."""
+    file = tmp_path / "turnout.db"
+    shutil.copy(sqlite_template, file)
+    async with open_stores(f"sqlite+aiosqlite:///{file}") as stores, running(stores) as served:
+        await served.apply()
+        yield served
+
+
+async def test_everybody_gets_what_ofrep_says(api: Api, connect: Connect) -> None:
+    """The client, fed by the snapshot stream, and OFREP give each user the same variant and generation."""
+    client = await asyncio.to_thread(connect, api.url)
+    assert client.status.state == "ready"
+    for user in USERS:
+        context = {"context": {"targetingKey": user, "email": f"{user}@example.org"}}
+        for flag in ("half", FLAG):
+            remote = (await api.http.post(f"/ofrep/v1/evaluate/flags/{flag}", json=context)).json()
+            local = client.resolve(flag, user, email=f"{user}@example.org")
+            assert (local.variant, local.value, local.reason, local.generation) == (
+                remote["variant"],
+                remote["value"],
+                remote["reason"],
+                remote["metadata"]["generation"],
+            )
+
+
+async def test_a_change_reaches_the_client(api: Api, connect: Connect) -> None:
+    """What is applied is pushed, and the listener hears which flag changed."""
+    client = await asyncio.to_thread(connect, api.url)
+    heard: list[frozenset[str]] = []
+    client.on_change(heard.append)
+    await api.apply({**FLAGS, "half": {**FLAGS["half"], "split": {"b": 100, "a": 0}}})
+    await eventually(lambda: {client.resolve("half", user).variant for user in USERS}, lambda seen: seen == {"b"})
+    assert heard == [{"half"}]
+
+
+async def test_outcomes_are_kept(api: Api, connect: Connect) -> None:
+    """Reported outcomes are in the store with their numbers; a repeated id counts once."""
+    client = await asyncio.to_thread(connect, api.url)
+    for user in USERS:
+        assert client.report(client.resolve("half", user), ok=True, latency_ms=10, id=f"of-{user}")
+        assert client.report(client.resolve("half", user), ok=False, id=f"of-{user}")
+    assert await asyncio.to_thread(client.flush, 20)
+    assert (client.status.sent, client.status.dropped) == (400, 0)
+    repeated = {"id": "of-user-1", "flag": "half", "variant": "a", "unit": "user-1", "ok": True}
+    receipt = (await api.http.post("/v1/outcomes", json={"outcomes": [repeated]})).json()
+    assert receipt == {"accepted": 0, "duplicates": 1, "unknown": 0}
+
+
+async def test_what_the_api_refuses_or_does_not_know_is_counted(api: Api, connect: Connect) -> None:
+    """Of a batch with bad entries the good ones are kept, the bad ones are counted by what is wrong with them."""
+    client = await asyncio.to_thread(connect, api.url)
+    sender: Sender = client._sender
+    for number in range(300):
+        unit = "" if number % 3 == 0 else f"user-{number}"
+        bad: dict[str, Any] = {"id": f"id-{number}", "flag": "half", "variant": "a", "unit": unit}
+        # What the door of the client would refuse, as a client of another version might not.
+        sender.put(Outcome.model_construct(**bad, ok=True))
+    assert client.report("half", variant="gone", unit="user-1", ok=True)
+    assert await asyncio.to_thread(client.flush, 20)
+    assert client.status.drops == {"refused": 100, "unknown": 1}
+    assert client.status.sent == 200
+
+
+async def test_a_token_without_the_role_is_told(sqlite_template: Path, tmp_path: Path, connect: Connect) -> None:
+    """A client with an unknown token says that it is refused; one with a service's token works."""
+    file = tmp_path / "turnout.db"
+    shutil.copy(sqlite_template, file)
+    tokens = [Token(name="bot", roles=("service",), secret="a-long-secret-of-the-service")]
+    async with open_stores(f"sqlite+aiosqlite:///{file}") as stores, running(stores, tokens=tokens) as api:
+        refused = await asyncio.to_thread(connect, api.url, token="another", wait=0)
+        await eventually(lambda: refused.status.denied, bool)
+        client: Turnout = await asyncio.to_thread(connect, api.url, token="a-long-secret-of-the-service")
+        assert client.status.state == "ready"
+
+
+async def test_the_api_stops_while_clients_listen(sqlite_template: Path, tmp_path: Path, connect: Connect) -> None:
+    """A client's stream does not keep the API from stopping, and the client goes on with the last good flags."""
+    file = tmp_path / "turnout.db"
+    shutil.copy(sqlite_template, file)
+    async with open_stores(f"sqlite+aiosqlite:///{file}") as stores:
+        async with running(stores) as api:
+            await api.apply()
+            client = await asyncio.to_thread(connect, api.url)
+        await eventually(lambda: client.status.state, lambda state: state == "stale")
+    assert {client.resolve("half", user).variant for user in USERS} == {"a", "b"}
