@@ -150,6 +150,17 @@ async def test_duplicates_delivered_at_once_count_once(database_url: str) -> Non
         assert (stats.units, stats.samples, stats.total) == (7, 100, sum(range(100)))
 
 
+async def test_large_batches_in_opposite_orders_do_not_deadlock(database_url: str) -> None:
+    """The same thousands of outcomes from two places, back to front: each waits for the other, none fails."""
+    async with AsyncExitStack() as stack:
+        one, two = await _several(stack, database_url)
+        await applied(one, a_flag())
+        for turn in range(3):
+            batch = [an_outcome(f"{turn}-{i}", f"u{i % 5}") for i in range(3_000)]
+            receipts = await asyncio.gather(one.outcomes.record(batch, NOW), two.outcomes.record(batch[::-1], NOW))
+            assert sorted(receipt.accepted for receipt in receipts) == [0, 3_000]
+
+
 async def test_different_outcomes_of_the_same_units_at_once_all_count(database_url: str) -> None:
     """Batches that touch the same units at the same time add up."""
     async with AsyncExitStack() as stack:

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
+from tests.integration.postgres import Databases
 from tests.integration.stores.builders import a_flag, applied
 from turnout.adapters.sql import open_stores
 from turnout.adapters.sql.engine import create_engine
 from turnout.adapters.sql.engine import database_url as parsed
-from turnout.adapters.sql.migrate import current, default_url, head, main, migrate
+from turnout.adapters.sql.migrate import LOCK, current, default_url, head, main, migrate
 from turnout.adapters.sql.tables import metadata
 
 
@@ -50,15 +51,48 @@ async def test_migrating_creates_a_usable_database_and_again_keeps_it(empty_data
         assert await stores.flags.published() == before
 
 
+def _migration(url: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "turnout.adapters.sql.migrate"]
+    environment = {**os.environ, "TURNOUT_DATABASE": url}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def _finished(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
 async def test_several_may_migrate_at_once(empty_database_url: str) -> None:
     """Processes that start together on an empty database all succeed, and it gets one identity."""
-    command = [sys.executable, "-m", "turnout.adapters.sql.migrate"]
-    environment = {**os.environ, "TURNOUT_DATABASE": empty_database_url}
-    started = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [await asyncio.to_thread(process.communicate) for process in started]
-    assert [(process.returncode, errors) for process, (_, errors) in zip(started, said, strict=True)] == [(0, "")] * 3
+    processes = [_migration(empty_database_url) for _ in range(3)]
+    assert [await asyncio.to_thread(_finished, process) for process in processes] == [(0, "")] * 3
     async with open_stores(empty_database_url) as stores:
         assert await stores.flags.revision() == 0
+
+
+async def test_a_process_may_migrate_from_several_tasks(empty_database_url: str) -> None:
+    """Tasks that migrate at once, the same database or another, do not disturb each other."""
+    assert await asyncio.gather(*(migrate(empty_database_url) for _ in range(3))) == [head()] * 3
+
+
+@pytest.mark.postgres
+async def test_migrations_wait_for_each_other(postgres_databases: Databases) -> None:
+    """While somebody else migrates, others wait for the lock; then all succeed."""
+    url = postgres_databases.create_empty()
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    engine = create_engine(parsed(url))
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+            processes = [_migration(url) for _ in range(2)]
+            while await connection.scalar(waiting) < 2:
+                assert [process.poll() for process in processes] == [None, None]
+                await asyncio.sleep(0.02)
+            assert not await connection.scalar(text("SELECT to_regclass('flags') IS NOT NULL"))
+        assert [await asyncio.to_thread(_finished, process) for process in processes] == [(0, "")] * 2
+    finally:
+        await engine.dispose()
+        postgres_databases.drop(url)
 
 
 async def test_two_databases_have_two_identities(tmp_path: Path) -> None:

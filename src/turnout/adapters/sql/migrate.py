@@ -11,6 +11,7 @@ import asyncio
 import os
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -26,7 +27,11 @@ from sqlalchemy.engine import URL
 from turnout.adapters.sql.engine import create_engine, database_url, translated
 from turnout.domain.errors import TurnoutError
 
-_LOCK = 0x7475726E  # "turn": the advisory lock of everything that migrates
+LOCK = 0x7475726E
+"""The key of the PostgreSQL advisory lock that is held while migrating (the letters "turn")."""
+
+# Alembic keeps what it runs in module variables.
+_ALONE = threading.Lock()
 _WAL_PATIENCE_SECONDS = 30.0
 EXIT_DONE, EXIT_BEHIND, EXIT_ERROR = 0, 1, 2
 
@@ -44,17 +49,7 @@ async def migrate(url: str) -> str:
         InvalidInput: the URL is of no known database.
         Unavailable: the database does not answer.
     """
-    parsed = database_url(url)
-    with translated():
-        await asyncio.to_thread(_prepare_file, parsed)
-        engine = create_engine(parsed)
-        try:
-            async with engine.connect() as connection:
-                await connection.execution_options(turnout_writing=True)
-                async with connection.begin():
-                    await connection.run_sync(_upgrade)
-        finally:
-            await engine.dispose()
+    await asyncio.to_thread(_migrate, database_url(url))
     return head()
 
 
@@ -99,6 +94,23 @@ async def _run(url: str, check: bool) -> int:
     return EXIT_DONE if found == head() else EXIT_BEHIND
 
 
+def _migrate(url: URL) -> None:
+    with _ALONE, translated():
+        _prepare_file(url)
+        asyncio.run(_upgrade_all(url))
+
+
+async def _upgrade_all(url: URL) -> None:
+    engine = create_engine(url)
+    try:
+        async with engine.connect() as connection:
+            await connection.execution_options(turnout_writing=True)
+            async with connection.begin():
+                await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
@@ -108,7 +120,7 @@ def _config() -> Config:
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
