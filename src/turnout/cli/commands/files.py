@@ -1,0 +1,177 @@
+"""turnout validate, plan and start: from a file to a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+from rich.console import Group
+from rich.text import Text
+
+from turnout.cli.command import command
+from turnout.cli.commands.arguments import FileArgument
+from turnout.cli.documents import Document, load, read_flags, read_spec, unknown_kind
+from turnout.cli.failures import ExitCode, Failure, InvalidFile, problem_data, problem_line
+from turnout.cli.http import Api, as_problem, read, segment
+from turnout.cli.render.plan import headline, plan_data, plan_view
+from turnout.cli.render.rollout import started_text
+from turnout.cli.render.words import count
+from turnout.cli.session import Session
+from turnout.cli.views import listed, mapping, view_of
+from turnout.domain.errors import InvalidInput, Problem
+from turnout.domain.plan import Plan
+from turnout.ports import FlagRecord
+from turnout.strategies import RolloutSpec, compile_plan
+
+_PATIENCE = 2.0
+"""Seconds to wait for an API that validation can do without."""
+
+UNKNOWN_STABLE = "(stable)"
+"""Stands for the stable variant where it is not known; no variant can have this name."""
+
+
+FilesArgument = Annotated[
+    list[str], typer.Argument(metavar="FILE...", help="Rollout or flag files; - reads standard input.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one file; ``note`` says what could not be checked."""
+
+    file: str
+    kind: str = ""
+    summary: str = ""
+    problems: Sequence[Problem] = field(default=())
+    note: str = ""
+
+    def data(self) -> dict[str, object]:
+        """For a program."""
+        problems = [problem_data(problem) for problem in self.problems]
+        fields: dict[str, object] = {"file": self.file, "kind": self.kind, "valid": not problems, "problems": problems}
+        return fields | ({"note": self.note} if self.note else {})
+
+    def lines(self) -> list[str]:
+        """For a person: every problem with its line, or that there is none."""
+        return [problem_line(self.file, problem) for problem in self.problems] or [f"{self.file}: {self.summary}"]
+
+
+def add_to(app: typer.Typer, panel: str) -> None:
+    """Add the commands of this file to ``app``."""
+    command(app, "validate", panel)(validate)
+    command(app, "plan", panel)(plan)
+    command(app, "start", panel)(start)
+
+
+def validate(
+    session: Session,
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Rollout or flag files; - reads standard input.")
+    ],
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API about flag and candidate.")] = False,
+) -> ExitCode:
+    """Check rollout and flag files: every problem at once, each with its line.
+
+    What a file is follows from its content. When the API answers, a rollout's flag and candidate are looked up too.
+    """
+    found = [_finding(session, source, offline) for source in files]
+    valid = not any(finding.problems for finding in found)
+    for note in dict.fromkeys(finding.note for finding in found if finding.note):
+        session.note(note)
+    lines = [Text(line) for finding in found for line in finding.lines()]
+    session.answer({"valid": valid, "files": [finding.data() for finding in found]}, Group(*lines))
+    return ExitCode.OK if valid else ExitCode.NEGATIVE
+
+
+def _finding(session: Session, source: str, offline: bool) -> Finding:
+    kind = ""
+    try:
+        document = load(source)
+        kind = document.kind or ""
+        if kind == "flags":
+            return Finding(document.name, kind, f"valid, {count(len(read_flags(document)), 'flag')}")
+        if not kind:
+            raise unknown_kind(document)
+        return _rollout_finding(session, document, offline)
+    except InvalidFile as error:
+        return Finding(error.name, kind, problems=error.problems)
+
+
+def _rollout_finding(session: Session, document: Document, offline: bool) -> Finding:
+    spec = read_spec(document)
+    compiled, problems, note = compile_plan(spec, UNKNOWN_STABLE), tuple[Problem, ...](), ""
+    if not offline:
+        try:
+            with session.api(_PATIENCE) as api:
+                answer = mapping(api.post("/v1/rollouts/validate", {"spec": document.data}))
+            problems = document.located(as_problem(mapping(item)) for item in listed(answer, "problems"))
+            compiled = read(Plan, answer["plan"]) if answer.get("plan") else compiled
+        except Failure as failure:
+            note = f"flag and candidate were not looked up: {failure.message}"
+    return Finding(document.name, "rollout", f"valid, {headline(compiled)}", problems, note)
+
+
+def plan(
+    session: Session,
+    file: FileArgument,
+    stable: Annotated[str | None, typer.Option("--stable", help="The stable variant; else the API is asked.")] = None,
+) -> None:
+    """Show what a rollout would do: stages, earliest dates, gates, approvals, and what happens when one fails."""
+    document = load(file)
+    spec = read_spec(document)
+    compiled = _compiled(document, spec, stable or _stable_of(session, spec.flag))
+    start_at = datetime.now(UTC)
+    session.answer(plan_data(compiled, start_at), plan_view(compiled, start_at))
+
+
+def _compiled(document: Document, spec: RolloutSpec, stable: str) -> Plan:
+    try:
+        return compile_plan(spec, stable)
+    except InvalidInput as error:
+        raise InvalidFile(document.name, document.located(error.problems)) from error
+
+
+def _stable_of(session: Session, flag: str) -> str:
+    try:
+        with session.api(_PATIENCE) as api:
+            return read(FlagRecord, api.get(f"/v1/flags/{segment(flag)}")).traffic.stable
+    except Failure as failure:
+        session.note(f"the stable variant is not known: {failure.message}; --stable names it")
+        return UNKNOWN_STABLE
+
+
+def start(session: Session, file: FileArgument) -> None:
+    """Start the rollout in a file."""
+    document = load(file)
+    read_spec(document)
+    with session.api() as api:
+        answer = _posted(api, document)
+    session.answer(answer, _started(document, answer))
+
+
+def _started(document: Document, answer: object) -> Text:
+    """What became of it; before a worker has begun it there is only the API's word."""
+    fields = mapping(answer)
+    if "plan" in fields:
+        return started_text(view_of(answer))
+    return Text(f"{document.name}: {fields.get('text') or 'scheduled'}")
+
+
+def _posted(api: Api, document: Document) -> JsonValue:
+    """The rollout as started; what the API finds wrong with the spec is told with its line in the file."""
+    try:
+        return api.post("/v1/rollouts", {"spec": document.data})
+    except Failure as failure:
+        if not failure.problems:
+            raise
+        problems = document.located(_in_spec(problem) for problem in failure.problems)
+        raise Failure(failure.exit_code, failure.code, failure.message, problems, document.name) from failure
+
+
+def _in_spec(problem: Problem) -> Problem:
+    """``problem`` of a request as one of the spec that the request carries."""
+    return replace(problem, path=problem.path.removeprefix("spec").removeprefix("."))

@@ -1,0 +1,71 @@
+"""turnout resolve and explain: which variant a user gets, by the same resolver that services use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, cast
+
+import typer
+from rich.console import RenderableType
+
+from turnout.cli.command import command
+from turnout.cli.commands.arguments import FlagArgument
+from turnout.cli.failures import ExitCode, Failure, usage
+from turnout.cli.render.explain import explanation_data, explanation_view, resolution_data, resolution_text
+from turnout.cli.session import Session
+from turnout.resolver import Resolution, Snapshot, compile_document
+
+UserOption = Annotated[str | None, typer.Option("--user", "-u", help="Whom to resolve for (the targeting key).")]
+AttributesOption = Annotated[
+    list[str] | None,
+    typer.Option("--attr", "-a", metavar="NAME=TEXT", help="An attribute; NAME:=JSON for other types. Repeatable."),
+]
+
+
+def add_to(app: typer.Typer, panel: str) -> None:
+    """Add the commands of this file to ``app``."""
+    command(app, "resolve", panel)(resolve)
+    command(app, "explain", panel)(explain)
+
+
+def resolve(session: Session, flag: FlagArgument, user: UserOption = None, attr: AttributesOption = None) -> ExitCode:
+    """Tell which variant a user gets."""
+    resolution = _snapshot(session).resolve(flag, user, attributes_of(attr or ()))
+    return _tell(session, resolution, resolution_data(resolution), resolution_text(resolution))
+
+
+def explain(session: Session, flag: FlagArgument, user: UserOption = None, attr: AttributesOption = None) -> ExitCode:
+    """Tell which variant a user gets and why: the rule or split that decided, and the user's bucket."""
+    explanation = _snapshot(session).explain(flag, user, attributes_of(attr or ()))
+    text = explanation_view(explanation, user)
+    return _tell(session, explanation.resolution, explanation_data(explanation), text)
+
+
+def attributes_of(written: Sequence[str]) -> dict[str, object]:
+    """``["plan=pro", "beta:=true"]`` as attributes. Raises Failure."""
+    return dict(_attribute(text) for text in written)
+
+
+def _attribute(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.rstrip(":"):
+        raise usage(f"--attr {text} is no attribute; write --attr plan=pro, or --attr beta:=true for JSON")
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], json.loads(value)
+    except ValueError:
+        raise usage(f"--attr {text} holds no JSON after :=; write --attr {name[:-1]}={value} for a text") from None
+
+
+def _snapshot(session: Session) -> Snapshot:
+    with session.api() as api:
+        return compile_document(cast("dict[str, object]", api.get("/v1/snapshot")))
+
+
+def _tell(session: Session, resolution: Resolution, data: object, text: RenderableType) -> ExitCode:
+    if resolution.error_code == "FLAG_NOT_FOUND":
+        raise Failure(ExitCode.NOT_FOUND, "not_found", f"{resolution.error_message}; turnout flags list shows them")
+    session.answer(data, text)
+    return ExitCode.NEGATIVE if resolution.reason == "ERROR" else ExitCode.OK

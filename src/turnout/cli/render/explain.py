@@ -1,0 +1,97 @@
+"""Which variant a user gets, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from turnout.cli.render.words import percent
+from turnout.resolver import Explanation, Resolution, Slice
+
+
+def resolution_data(resolution: Resolution) -> dict[str, object]:
+    """A resolution in the field names of OFREP."""
+    fields = {
+        "key": resolution.key,
+        "variant": resolution.variant,
+        "value": resolution.value,
+        "reason": resolution.reason,
+        "errorCode": resolution.error_code,
+        "errorDetails": resolution.error_message,
+        "metadata": dict(resolution.metadata),
+    }
+    optional = ("errorCode", "errorDetails")
+    return {name: value for name, value in fields.items() if value is not None or name not in optional}
+
+
+def explanation_data(explanation: Explanation) -> dict[str, object]:
+    """An explanation with its resolution as plain data."""
+    fields = {name: value for name, value in asdict(explanation).items() if name != "resolution"}
+    return {**resolution_data(explanation.resolution), "explanation": fields}
+
+
+def resolution_text(resolution: Resolution) -> Text:
+    """The variant and its value."""
+    if resolution.variant is None:
+        return Text(f"the caller's own default ({resolution.error_message or resolution.reason.lower()})")
+    return Text(f"{resolution.variant}  {json.dumps(resolution.value, ensure_ascii=False)}")
+
+
+def explanation_view(explanation: Explanation, unit: str | None) -> RenderableType:
+    """The variant, and the way to it."""
+    resolution = explanation.resolution
+    lines = [Text(f"{resolution.key} for {unit or 'nobody in particular'}: ").append_text(resolution_text(resolution))]
+    lines += [Text(f"  {line}") for line in (*_passed(explanation), decided(explanation), *_split(explanation))]
+    facts = [
+        f"generation {explanation.generation}" if explanation.generation is not None else "",
+        f"stable {explanation.stable}" if explanation.stable else "",
+        f"rollout {explanation.rollout}" if explanation.rollout else "",
+        "stopped" if explanation.stopped else "",
+    ]
+    lines.append(Text("  " + ", ".join(filter(None, facts)), style="dim"))
+    return Group(*lines)
+
+
+def decided(explanation: Explanation) -> str:
+    """Which part of the flag decided, in a sentence."""
+    match explanation.source:
+        case "stopped":
+            return "decided by the emergency stop: everybody gets the stable variant"
+        case "disabled":
+            return "the flag is disabled: every caller's own default applies"
+        case "rule" | "segment":
+            return f"decided by {explanation.source} {explanation.name}, whose condition holds"
+        case "traffic":
+            by = f", which rollout {explanation.rollout} moves" if explanation.rollout else ""
+            return f"decided by the split of the traffic{by}" if explanation.slices else "decided by the flag's serve"
+        case "static":
+            return "everybody gets the same variant"
+        case "error" | "not_found":
+            return f"not decided: {explanation.resolution.error_message}"
+
+
+def _passed(explanation: Explanation) -> Iterator[str]:
+    for name in explanation.passed:
+        yield f"{name}: its condition does not hold"
+
+
+def _split(explanation: Explanation) -> Iterator[str]:
+    total = explanation.total
+    if not explanation.slices or not total:
+        return
+    if explanation.bucket is None:
+        yield "no user was given, so the split has no bucket: the stable variant applies"
+    else:
+        yield f"bucket {explanation.bucket:,} of {total:,} (hash of {explanation.seed!r} + user)"
+    for part in explanation.slices:
+        share = percent((part.end - part.start) / total)
+        who = f"{_mark(part, explanation.bucket)} {part.variant or 'default'}"
+        yield f"{who}: buckets {part.start:,} to {part.end - 1:,} ({share})"
+
+
+def _mark(part: Slice, bucket: int | None) -> str:
+    return "→" if bucket is not None and part.start <= bucket < part.end else " "

@@ -1,0 +1,80 @@
+"""Flags, and what applying them did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import yaml
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from turnout.cli.render.words import minute, percent, table
+from turnout.ports import FlagChange, FlagRecord
+
+
+def flags_table(records: Sequence[FlagRecord]) -> RenderableType:
+    """One row a flag."""
+    if not records:
+        return Text("no flags; write some into a file and run `turnout flags apply -f FILE`")
+    grid = table("flag", "serves", "stable", "rules", "generation", "changed", "by", right=("rules", "generation"))
+    for record in records:
+        grid.add_row(
+            record.flag.key,
+            serves(record),
+            record.traffic.stable,
+            str(len(record.flag.rules)),
+            str(record.traffic.generation),
+            minute(record.updated_at),
+            record.updated_by,
+        )
+    return grid
+
+
+def serves(record: FlagRecord) -> Text:
+    """What users get to whom no rule applies."""
+    if record.stopped:
+        return Text(f"STOPPED: {record.traffic.stable} to everybody", style="bold red")
+    if not record.flag.enabled:
+        return Text("disabled: every caller's own default", style="yellow")
+    return Text(shares(record.traffic.weights))
+
+
+def shares(weights: Mapping[str, int]) -> str:
+    """``lightrag 5 %, perplexity 95 %``; a variant alone when it has everything."""
+    served = {name: weight for name, weight in weights.items() if weight}
+    if len(served) == 1:
+        return next(iter(served))
+    return ", ".join(f"{name} {percent(weight / 100_000)}" for name, weight in served.items())
+
+
+def flag_view(record: FlagRecord) -> RenderableType:
+    """One flag: what is published, and the definition as it would be written into a file."""
+    lines = [Text(record.flag.key, style="bold"), Text("serves: ").append_text(serves(record))]
+    if record.stopped_reason:
+        lines.append(Text(f"stopped because: {record.stopped_reason}"))
+    rollout = f", moved by rollout {record.traffic.rollout_id}" if record.traffic.rollout_id else ""
+    lines += [
+        Text(f"generation: {record.traffic.generation}{rollout}"),
+        Text(f"changed: {minute(record.updated_at)} by {record.updated_by}"),
+        Text(),
+        Text(definition(record).rstrip()),
+    ]
+    return Group(*lines)
+
+
+def definition(record: FlagRecord) -> str:
+    """The flag as a file for `turnout flags apply`."""
+    written = record.flag.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    key = written.pop("key")
+    return yaml.safe_dump({"flags": {key: written}}, sort_keys=False, allow_unicode=True)
+
+
+def changes_view(changes: Sequence[FlagChange]) -> RenderableType:
+    """One line a flag."""
+    return Group(*(Text(change_line(change)) for change in changes))
+
+
+def change_line(change: FlagChange) -> str:
+    """What applying one flag did."""
+    kept = " (a rollout has moved its traffic; the move is kept)" if change.kept else ""
+    return f"{change.key}: {change.action}, serves {shares(change.traffic.weights)}{kept}"

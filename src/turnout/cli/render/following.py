@@ -1,0 +1,74 @@
+"""What a rollout would do next, and what a person can do."""
+
+from __future__ import annotations
+
+from turnout.cli.render.plan import failed_gate
+from turnout.cli.render.words import percent, span
+from turnout.cli.views import RolloutView
+from turnout.domain.plan import Stage
+from turnout.domain.rollout import State
+from turnout.domain.verdicts import Verdict
+
+
+def need(stage: Stage | None) -> str:
+    """What a person has to do before ``stage`` begins."""
+    if stage is None or stage.approval is None:
+        return "promote"
+    return f"approval by {stage.approval.by or 'another person'}"
+
+
+def next_step(view: RolloutView) -> str:
+    """What would happen next, and what a person can do."""
+    match view.state:
+        case State.SCHEDULED:
+            share = f" with {percent(view.plan.share(0))}" if view.plan is not None else ""
+            return f"stage 1 begins{share} once a worker runs"
+        case State.RUNNING:
+            return _judged(view)
+        case State.HOLDING:
+            return f"it goes on when the evidence decides{_overdue(view)}"
+        case State.PAUSED:
+            return f"a person decides: turnout resume, promote, rollback or abort {view.flag} --reason …"
+        case State.AWAITING_APPROVAL:
+            verb = "approve" if view.upcoming is not None and view.upcoming.approval else "promote"
+            return f"turnout {verb} {view.flag} --reason … begins {_next_stage(view)}"
+        case State.COMPLETED:
+            return f"nothing; {view.candidate} serves everybody"
+        case _:
+            return f"turnout history {view.flag} tells why; turnout start begins another rollout"
+
+
+def _judged(view: RolloutView) -> str:
+    stage = view.here
+    if stage is None:
+        return "the rollout goes on by itself"
+    when = f"after {span(view.left)} more of watching" if view.left else "now"
+    if not stage.gates:
+        return f"{when}, without a gate to ask, {_passed(view)}"
+    failed = failed_gate(stage, view.stage == 0)
+    otherwise = "goes back one stage" if failed == "back one stage" else failed
+    return f"{when} the gates are asked: if all pass, {_passed(view)}; if one fails, it {otherwise}"
+
+
+def _passed(view: RolloutView) -> str:
+    stage = view.upcoming
+    if stage is None:
+        return f"{view.candidate} becomes the stable variant and the rollout completes"
+    if stage.approval is not None or stage.manual:
+        return f"it waits for {need(stage)} before {_next_stage(view)}"
+    return f"{_next_stage(view)} begins"
+
+
+def _next_stage(view: RolloutView) -> str:
+    share = f" with {percent(view.plan.share(view.stage + 1))}" if view.plan is not None and view.upcoming else ""
+    return f"stage {view.stage + 2}{share}"
+
+
+def _overdue(view: RolloutView) -> str:
+    stage = view.here
+    if stage is None:
+        return ""
+    policies = {Verdict.NO_DATA: stage.on_no_data, Verdict.INCONCLUSIVE: stage.on_inconclusive}
+    recourse = policies.get(view.blocked or Verdict.SOURCE_ERROR, stage.on_source_error)
+    acts = "pauses" if recourse == "pause" else "rolls back"
+    return f"; after {span(stage.deadline)} of waiting it {acts}"

@@ -1,0 +1,153 @@
+"""What a plan is going to do, and when at the earliest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from turnout.cli.render.words import count, minute, moment, percent, spaced, span, table
+from turnout.domain.plan import Gate, Plan, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class StageDate:
+    """A stage of a plan and its earliest dates: nothing waits, nothing fails."""
+
+    stage: Stage
+    share: float
+    begins: datetime
+    ends: datetime
+
+
+def schedule(plan: Plan, start: datetime) -> tuple[StageDate, ...]:
+    """The earliest dates of every stage of a rollout that begins at ``start``."""
+    dates: list[StageDate] = []
+    for index, stage in enumerate(plan.stages):
+        dates.append(StageDate(stage, plan.share(index), start, start + stage.hold))
+        start += stage.hold
+    return tuple(dates)
+
+
+def total(plan: Plan) -> timedelta:
+    """How long the plan takes at the least."""
+    return sum((stage.hold for stage in plan.stages), timedelta())
+
+
+def headline(plan: Plan) -> str:
+    """The plan in one sentence."""
+    return (
+        f"{spaced(plan.strategy)} of {plan.flag} from {plan.stable} to {plan.candidate}: "
+        f"{count(len(plan.stages), 'stage')}, {span(total(plan))} at the least"
+    )
+
+
+def plan_view(plan: Plan, start: datetime) -> RenderableType:
+    """The stages with their dates, what is asked of them, and what happens when it is not met."""
+    parts: list[RenderableType] = [Text(headline(plan), style="bold"), Text(), _stages(schedule(plan, start))]
+    for title, lines in (
+        ("Gates, asked at the end of a stage:", _asked(plan, [stage.gates for stage in plan.stages])),
+        ("Guardrails, watched all the time:", _asked(plan, [stage.guardrails for stage in plan.stages])),
+        ("When a stage cannot be decided by its deadline:", _undecided(plan.stages[0])),
+    ):
+        parts += [Text(), Text(title), *(Text(f"  {line}") for line in lines or ["none"])]
+    return Group(*parts)
+
+
+def _stages(dates: Sequence[StageDate]) -> Table:
+    grid = table(
+        "stage", "share", "hold", "from (earliest)", "to (earliest)", "first needs", "failed gate", right=("share",)
+    )
+    shown = minute if all(date.stage.hold >= timedelta(hours=1) for date in dates) else moment
+    for number, date in enumerate(dates, 1):
+        grid.add_row(
+            str(number),
+            percent(date.share),
+            span(date.stage.hold),
+            shown(date.begins),
+            shown(date.ends),
+            needs(date.stage),
+            failed_gate(date.stage, number == 1),
+        )
+    return grid
+
+
+def needs(stage: Stage) -> str:
+    """What a person has to do before ``stage`` begins."""
+    if stage.approval is not None:
+        return f"approval by {stage.approval.by or 'another person'}"
+    return "promote" if stage.manual else "–"
+
+
+def failed_gate(stage: Stage, first: bool) -> str:
+    """What a failed gate of ``stage`` does; going back from the ``first`` one is a rollback."""
+    if not stage.gates:
+        return "–"
+    if stage.on_fail == "pause":
+        return "pauses"
+    return "back one stage" if stage.on_fail == "previous_stage" and not first else "rolls back"
+
+
+def _asked(plan: Plan, by_stage: Sequence[Sequence[Gate]]) -> list[str]:
+    """Every gate once, with the stages that ask it where not all of them do."""
+    stages: dict[str, list[int]] = {}
+    for index, gates in enumerate(by_stage, 1):
+        for gate in gates:
+            stages.setdefault(gate.model_dump_json(), []).append(index)
+    read = {gate.model_dump_json(): gate for gates in by_stage for gate in gates}
+    return [gate_line(read[key]) + _where(found, len(plan.stages)) for key, found in stages.items()]
+
+
+def gate_line(gate: Gate) -> str:
+    """A gate with what it takes to decide it."""
+    parts = [gate.label, *_sample(gate)]
+    if gate.on_fail is not None:
+        parts.append("a failure pauses" if gate.on_fail == "pause" else "a failure rolls back")
+    return "; ".join(parts)
+
+
+def _sample(gate: Gate) -> Iterator[str]:
+    if gate.source.kind == "outcomes":
+        sample = f"{count(gate.min_samples, 'outcome')} of {count(gate.min_units, 'user')}"
+        yield f"from {sample}, {percent(gate.confidence)} sure"
+    else:
+        yield f"from {gate.source.kind} at {gate.source.url}"
+
+
+def _where(stages: Sequence[int], of: int) -> str:
+    if len(stages) == of:
+        return ""
+    word = "stage" if len(stages) == 1 else "stages"
+    return f" ({word} {', '.join(map(str, stages))} only)"
+
+
+def _undecided(stage: Stage) -> list[str]:
+    acts = {"pause": "pauses", "rollback": "rolls back"}
+    return [
+        f"no data: {acts[stage.on_no_data]}; inconclusive: {acts[stage.on_inconclusive]}; "
+        f"a source does not answer: {acts[stage.on_source_error]} "
+        f"(deadline {span(stage.deadline)} after the hold, checked every {span(stage.check_every)})"
+    ]
+
+
+def plan_data(plan: Plan, start: datetime) -> dict[str, object]:
+    """The plan with its dates as plain data; durations in seconds."""
+    return {
+        "plan": plan.model_dump(mode="json"),
+        "starts_at": start.isoformat(),
+        "total_seconds": total(plan).total_seconds(),
+        "stages": [
+            {
+                "name": date.stage.name,
+                "share": date.share,
+                "hold_seconds": date.stage.hold.total_seconds(),
+                "begins_at": date.begins.isoformat(),
+                "ends_at": date.ends.isoformat(),
+            }
+            for date in schedule(plan, start)
+        ],
+    }

@@ -1,0 +1,136 @@
+"""One rollout as it stands: where it is, what the evidence says, and what would happen next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from turnout.cli.render.checks import checks_table
+from turnout.cli.render.following import need, next_step
+from turnout.cli.render.words import (
+    BLOCKED,
+    STATE_STYLES,
+    bar,
+    count,
+    minute,
+    moment,
+    percent,
+    spaced,
+    span,
+    state_text,
+    table,
+)
+from turnout.cli.views import RolloutView
+from turnout.domain.rollout import State
+from turnout.ports import RolloutRecord
+
+_CLOCKLESS = frozenset({State.SCHEDULED, State.PAUSED, State.AWAITING_APPROVAL})
+
+
+def status_view(view: RolloutView, now: datetime) -> RenderableType:
+    """Everything about one rollout."""
+    parts: list[RenderableType] = [title(view), sentence(view, now)]
+    if not view.state.ended and view.plan is not None:
+        parts.append(Text(progress(view)))
+    if view.checks:
+        at = f" at {moment(view.checked_at)}" if view.checked_at else ""
+        parts += [Text(), Text(f"checks{at}:"), checks_table(view.checks), Text()]
+    if view.last is not None:
+        parts.append(Text(f"last: {moment(view.last.at)}  {view.last.text}"))
+    parts.append(Text(f"next: {next_step(view)}"))
+    if not view.live and not view.state.ended:
+        parts.append(Text("note: no worker answered; this is what the database knows", style="yellow"))
+    return Group(*parts)
+
+
+def title(view: RolloutView) -> Text:
+    """Which rollout it is, and its state."""
+    text = Text.assemble((view.flag, "bold"), f"  {spaced(view.strategy)}, {view.stable} → {view.candidate}  ")
+    return text.append_text(state_text(view.state))
+
+
+def sentence(view: RolloutView, now: datetime) -> Text:
+    """The state in one sentence."""
+    if view.state.ended:
+        ended = view.ended_at or now
+        took = f" after {span(ended - view.started_at)}" if view.started_at else ""
+        words = f"{spaced(view.state).capitalize()}{took}, on {minute(ended)}; {_end(view)}; {_began(view)}."
+    elif view.plan is None:
+        words = f"{view.summary or 'No worker has begun it yet'}; {_began(view)}."
+    else:
+        where = f"Stage {view.stage + 1} of {len(view.plan.stages)}"
+        words = f"{where}: {percent(view.share)} of the users get {view.candidate}. {_standing(view)}; {_began(view)}."
+    return Text(words, style=STATE_STYLES[view.state])
+
+
+def _began(view: RolloutView) -> str:
+    return f"started by {view.started_by}" + (f" on {minute(view.started_at)}" if view.started_at else "")
+
+
+def _end(view: RolloutView) -> str:
+    match view.state:
+        case State.COMPLETED:
+            return f"{view.candidate} is the stable variant"
+        case State.FAILED:
+            return view.summary or "the rollout could not go on"
+        case _:
+            return f"all users get {view.stable}"
+
+
+def _standing(view: RolloutView) -> str:
+    match view.state:
+        case State.HOLDING:
+            why = BLOCKED.get(view.blocked) if view.blocked is not None else None
+            return f"It holds because {why}" if why else "It holds"
+        case State.PAUSED if view.pause is not None:
+            return f"Since {minute(view.pause.at)} it is {_once(view.pause.reason, 'paused')}"
+        case State.AWAITING_APPROVAL:
+            return f"It waits for {need(view.upcoming)}"
+        case other:
+            return f"It is {spaced(other)}"
+
+
+def _once(reason: str, word: str) -> str:
+    """``reason`` as the end of a sentence that says ``word`` exactly once."""
+    return reason if reason.startswith(word) else f"{word}: {reason}"
+
+
+def progress(view: RolloutView) -> str:
+    """How much of the hold was watched, as a bar and in words."""
+    rest = f"{span(view.left)} left" if view.left else "the hold is over"
+    still = ", the clock stands still" if view.state in _CLOCKLESS else ""
+    watched = f"{span(min(view.counted, view.hold))} of {span(view.hold)} watched"
+    return f"{bar(view.done, 30)} {int(view.done * 100)} %  {watched}, {rest}{still}"
+
+
+def rollouts_table(records: Sequence[RolloutRecord]) -> Table | Text:
+    """One row a rollout."""
+    if not records:
+        return Text("no rollouts; begin one with `turnout start FILE`")
+    grid = table("flag", "strategy", "from", "to", "state", "stage", "share", "started", "by", right=("share",))
+    for record in records:
+        stages = f"{record.stage + 1} of {len(record.plan.stages)}"
+        grid.add_row(
+            record.flag,
+            spaced(record.strategy),
+            record.stable,
+            record.candidate,
+            state_text(record.state),
+            stages,
+            percent(record.share),
+            minute(record.started_at),
+            record.started_by,
+        )
+    return grid
+
+
+def started_text(view: RolloutView) -> Text:
+    """What starting a rollout says."""
+    text = f"started {spaced(view.strategy)} of {view.flag} to {view.candidate}: "
+    if view.plan is not None:
+        text += f"{count(len(view.plan.stages), 'stage')}, the first gives it {percent(view.plan.share(0))}; "
+    return Text(f"{text}follow it with: turnout watch {view.flag}")
