@@ -48,12 +48,12 @@ def test_a_killed_worker_is_replaced_in_the_middle_of_a_stage(stack: Stack) -> N
 
 def test_no_acknowledged_outcome_is_lost_or_counted_twice_when_the_api_is_killed(stack: Stack) -> None:
     """The API dies during intake, twice; what was acknowledged is in the store, each id once, statistics included."""
-    with Traffic(stack.url, GOOD) as traffic:
-        stack.start(gradual(hold="60s"))
-        for enough in (300, 900):
+    stack.start(gradual(hold="60s"))
+    with Traffic(stack.url, GOOD, batch=1000, resolving=False) as traffic:
+        for enough in (3_000, 9_000):
             eventually(lambda: len(traffic.acknowledged), lambda n, enough=enough: n >= enough)
             stack.kill("api")
-        eventually(lambda: len(traffic.acknowledged), lambda n: n >= 1500)
+        eventually(lambda: len(traffic.acknowledged), lambda n: n >= 15_000)
     assert traffic.retries > 0
     database = sqlite3.connect(stack.data / "turnout.db")
     kept = {row[0] for row in database.execute("SELECT id FROM outcomes")}

@@ -15,13 +15,17 @@ from tests.e2e.stack import FLAG
 
 @dataclass
 class Traffic:
-    """A thread that asks OFREP for each of ``users`` in turn and reports outcomes; every batch is sent until it is
-    acknowledged, so ``acknowledged`` counts each outcome id once."""
+    """A thread that asks OFREP for each of ``users`` in turn and reports outcomes without a break.
+
+    Every batch is sent until it is acknowledged, so ``acknowledged`` counts each outcome id once. Without ``resolving``
+    everybody is on perplexity, and all the time goes into the intake.
+    """
 
     url: str
     ok: dict[str, bool]
     users: int = 200
     batch: int = 50
+    resolving: bool = True
     acknowledged: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -44,9 +48,11 @@ class Traffic:
                 outcomes = [self._outcome(http, f"user-{(n + i) % self.users}") for i in range(self.batch)]
                 n += self.batch
                 self._deliver(http, [o for o in outcomes if o])
-                self._stop.wait(0.1)
+                self._stop.wait(0.1 if self.resolving else 0)
 
     def _outcome(self, http: httpx.Client, user: str) -> dict[str, object]:
+        if not self.resolving:
+            return {"id": uuid4().hex, "flag": FLAG, "variant": "perplexity", "unit": user, "ok": True}
         try:
             context = {"context": {"targetingKey": user}}
             answer = http.post(f"/ofrep/v1/evaluate/flags/{FLAG}", json=context).json()

@@ -57,4 +57,4 @@ def exceedance(metric: str, threshold: float) -> str:
 
     "p95 ≤ 5000" is the same statement as "at most 5 % of the values exceed 5000".
     """
-    return f"{metric}>{threshold:g}"
+    return f"{metric}>{threshold!r}"

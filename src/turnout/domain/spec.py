@@ -91,7 +91,7 @@ class Policies(Frozen):
     ``deadline`` bounds the time a stage may spend beyond its hold; it defaults to the hold, at least ten minutes.
     """
 
-    flag: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=100)
+    flag: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)
     candidate: str
     gates: tuple[GateSpec, ...] = ()
     guardrails: tuple[GuardrailSpec, ...] = ()

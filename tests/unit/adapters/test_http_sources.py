@@ -11,14 +11,15 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from turnout.adapters.sources.json_http import JsonSource, expand
-from turnout.domain.pointers import parse_pointer, walk
 from turnout.adapters.sources.prometheus import PrometheusSource, fill
 from turnout.analysis.judge import judge
 from turnout.domain import plan
 from turnout.domain.errors import SourceError
 from turnout.domain.plan import Gate
+from turnout.domain.pointers import parse_pointer, walk
 from turnout.domain.verdicts import Verdict
 from turnout.ports import FractionReading, PointReading, Question
 
@@ -274,11 +275,10 @@ def test_no_pointers(text: str) -> None:
         parse_pointer(text)
 
 
-async def test_bad_pointer_is_a_source_error(server: Server, http: httpx.AsyncClient) -> None:
-    """A pointer that is none is reported with its field."""
-    server.says({})
-    with pytest.raises(SourceError, match=r"the pointer a\.\.b is no pointer from '\.\.b' on"):
-        await JsonSource(http, {}).read(json_question(server.url, pointer="a..b"))
+def test_bad_pointer_is_refused_at_the_door() -> None:
+    """A spec with a pointer that is none is refused with its place and an example."""
+    with pytest.raises(ValidationError, match=r"is no pointer from '\.\.b' on; write data\.items"):
+        json_question("http://127.0.0.1:9", pointer="a..b")
 
 
 def vector(*samples: dict[str, object]) -> dict[str, object]:
