@@ -14,6 +14,7 @@ from turnout.domain.errors import InvalidInput, Problem
 
 LONGEST_WAIT: Final = 300.0
 DENIED: Final = frozenset({401, 403})
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Endpoint:
         headers = {"User-Agent": f"turnout-python/{_version()}"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        return httpx.Client(base_url=self.url, headers=headers, timeout=self.timeout)
+        # A proxy set in the environment cannot reach this machine's own controller.
+        proxies = httpx.URL(self.url).host not in _LOOPBACK
+        return httpx.Client(base_url=self.url, headers=headers, timeout=self.timeout, trust_env=proxies)
 
 
 def endpoint(url: str, token: str | None, timeout: float) -> Endpoint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import uuid4
+from secrets import token_hex
 
 from turnout.client.assignment import Assignment
 from turnout.domain.outcomes import Outcome
@@ -32,7 +32,7 @@ def outcome(about: Subject, id: str | None, measured: Mapping[str, object], valu
     """The outcome, with an id and the present time. Raises ValueError (pydantic's) on anything the intake refuses."""
     fields: dict[str, object] = {
         **measured,
-        "id": id or uuid4().hex,
+        "id": id or token_hex(16),
         "flag": about.flag,
         "variant": about.variant,
         "unit": about.unit,

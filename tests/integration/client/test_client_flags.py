@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +27,6 @@ def variants(client: Turnout) -> set[str | None]:
 
 def test_a_client_resolves_what_the_resolver_does(controller: Controller, connect: Connect) -> None:
     """Once constructed, the client gives every user the variant that the resolver gives."""
-    import json
-
     client = connect(controller.url)
     snapshot = compile_document(json.loads(controller.document))
     for user in USERS:
@@ -159,6 +158,26 @@ def test_polling_survives_failures_and_bad_documents(controller: Controller, con
     eventually(lambda: "cannot be used" in str(client.status.last_error))
     controller.snapshot_answer = None
     eventually(lambda: client.status.state == "ready")
+
+
+def test_a_broken_document_is_not_taken_for_known(controller: Controller, connect: Connect) -> None:
+    """While polling brings the same broken document again and again, the client stays stale."""
+    controller.stream_answer = Response(status_code=404)
+    client = connect(controller.url, poll_every=0.02)
+    controller.document, controller.etag = b"{", '"broken"'
+    eventually(lambda: client.status.state == "stale")
+    asked = controller.requests["snapshot"]
+    eventually(lambda: controller.requests["snapshot"] > asked + 3)
+    assert client.status.state == "stale"
+    assert "cannot be used" in str(client.status.last_error)
+
+
+def test_a_proxy_does_not_stand_before_this_machine(
+    controller: Controller, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy set in the environment is not asked for a controller on the loopback address."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    assert connect(controller.url).status.state == "ready"
 
 
 def test_no_controller_and_no_disk(connect: Connect) -> None:

@@ -105,6 +105,7 @@ def test_retry_after_is_honoured(controller: Controller, connect: Connect) -> No
     controller.intake.append(failing(503, {"Retry-After": "1"}))
     client = connect(controller.url)
     report(client, 1)
+    eventually(lambda: client.status.last_error)
     assert client.flush(20)
     (first, _), (second, _) = controller.arrivals
     assert second - first >= 1

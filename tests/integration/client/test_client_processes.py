@@ -73,6 +73,14 @@ def test_a_child_resolves_and_follows(controller: Controller, client: Turnout) -
     assert client.status.state == "ready"
 
 
+def test_a_fork_leaves_the_parents_stream_alone(controller: Controller, client: Turnout) -> None:
+    """The parent goes on listening on the connection it has, and a child that does not ask opens none."""
+    assert in_child(lambda: "done") == "done"
+    controller.publish(flag(lightrag=100), revision=2)
+    eventually(lambda: client.status.revision == 2)
+    assert controller.requests["stream"] == 1
+
+
 def test_a_child_leaves_the_queue_to_its_parent(controller: Controller, client: Turnout) -> None:
     """Outcomes queued before a fork are sent by the parent alone; those of the child by the child."""
     controller.intake.append(failing(503, {"Retry-After": "1"}))
