@@ -75,7 +75,7 @@ def request(gates: tuple[Gate, ...], guardrails: tuple[Gate, ...] = ()) -> Watch
         (Gate(metric="success_rate", min=0.95), "success_rate", True),
         (Gate(metric="quality_score", min=0.8), "quality_score", False),
         (Gate(metric="tokens", max=10), "tokens", False),
-        (Gate(metric="response_time", quantile=0.95, max=5000), "response_time>5000", True),
+        (Gate(metric="response_time", quantile=0.95, max=5000), "response_time>5000.0", True),
         (Gate(metric="response_time", max=5000), "response_time", False),
     ],
 )
