@@ -1,0 +1,44 @@
+"""What the routes work with, put together once per process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+
+from api.engine import Engine
+from api.feed import Hub
+from api.metrics import Metrics
+from turnout.ports import FlagStore, OutcomeStore, RolloutStore
+
+
+def utc_now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The stores, the workflow engine, the feed and the counters.
+
+    ``patience`` is how many seconds a start waits for a worker to begin the rollout.
+    """
+
+    flags: FlagStore
+    rollouts: RolloutStore
+    outcomes: OutcomeStore
+    engine: Engine
+    hub: Hub
+    metrics: Metrics
+    clock: Callable[[], datetime] = utc_now
+    patience: float = 5.0
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application that serves ``request``."""
+    services = request.app.state.services
+    if not isinstance(services, Services):
+        raise TypeError("the application was built without services")
+    return services
