@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 import httpx
 from temporalio.client import Client
 from temporalio.worker import Worker
-from turnout.adapters.sources import sources
-from turnout.adapters.sources.panel import Panel
 
 from activities.journal import StoreJournal
 from activities.lookout import StageLookout
 from turnout.adapters.settings import Settings
+from turnout.adapters.sources import sources
+from turnout.adapters.sources.panel import Panel
 from turnout.adapters.sql import open_stores
 from workers.worker import build_worker
 

@@ -61,7 +61,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         raise InvalidInput(problems_of(error, Settings)) from error
     if not settings.tokens and not is_loopback(settings.host):
         remedy = "set TURNOUT_TOKENS=name:operator:secret, or listen on 127.0.0.1"
-        raise InvalidInput([Problem("TURNOUT_HOST", "would open the API to others without tokens", remedy, settings.host)])
+        raise InvalidInput(
+            [Problem("TURNOUT_HOST", "would open the API to others without tokens", remedy, settings.host)]
+        )
     return settings
 
 

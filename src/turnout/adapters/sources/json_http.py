@@ -10,9 +10,9 @@ from urllib.parse import quote
 import httpx
 
 from turnout.adapters.sources._http import Exchange, exchange, parse, replaced
-from turnout.domain.pointers import kind_of, walk
 from turnout.domain import plan
 from turnout.domain.errors import SourceError
+from turnout.domain.pointers import kind_of, walk
 from turnout.ports import FractionReading, PointReading, Question
 
 _VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
