@@ -6,10 +6,11 @@ change of the code never alters a running rollout.
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from turnout.domain.durations import Duration
 from turnout.domain.model import Frozen
@@ -108,6 +109,21 @@ class Gate(Frozen):
         return f"{subject} {sign} {limit:g}"
 
 
+class Bounds(Frozen):
+    """The range a metric's single values can have; a value outside is rejected and counted."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> Self:
+        if (self.min is None and self.max is None) or (self.min or 0) > (
+            self.max if self.max is not None else math.inf
+        ):
+            raise ValueError("bounds need a min, a max, or both, the min below the max; write {min: 0, max: 1}")
+        return self
+
+
 class Approval(Frozen):
     """A person's consent before a stage begins. ``by`` names the role; none means anybody but the starter."""
 
@@ -146,6 +162,7 @@ class Plan(Frozen):
     candidate: str
     strategy: str
     stages: tuple[Stage, ...] = Field(min_length=1)
+    bounds: dict[str, Bounds] = Field(default_factory=dict)
 
     def share(self, stage: int) -> float:
         """The candidate's share of ``stage``, 0..1."""

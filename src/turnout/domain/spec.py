@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from turnout.domain.durations import Duration
 from turnout.domain.metrics import metric_of
 from turnout.domain.model import Frozen
-from turnout.domain.plan import Gate, Recourse
+from turnout.domain.plan import Bounds, Gate, Name, Recourse
 
 
 def parse_percentage(value: object) -> float:
@@ -96,6 +96,7 @@ class Policies(Frozen):
     gates: tuple[GateSpec, ...] = ()
     guardrails: tuple[GuardrailSpec, ...] = ()
     approvals: tuple[ApprovalSpec, ...] = ()
+    bounds: dict[Name, Bounds] = Field(default_factory=dict)
     check_every: Duration = timedelta(seconds=30)
     deadline: Duration | None = None
     on_no_data: Recourse = "pause"

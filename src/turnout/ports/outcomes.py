@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from turnout.domain.histogram import Histogram
 from turnout.domain.outcomes import Outcome
-from turnout.domain.stats import ArmStats
+from turnout.domain.stats import ArmStats, Minute
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of a batch: ``accepted`` new ones, ``duplicates`` known by id, ``unknown`` for flags or variants
-    that do not exist (counted, not kept). The three sum to the size of the batch."""
+    that do not exist (counted, not kept). The three sum to the size of the batch.
+
+    ``rejected`` counts, by metric, single values of accepted outcomes outside the bounds that the rollout's spec
+    declares: the outcome is kept, the value counts for nothing.
+    """
 
     accepted: int
     duplicates: int
     unknown: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class OutcomeStore(Protocol):
-    """Keeps outcomes and the statistics gates ask for."""
+    """Keeps outcomes and the statistics gates ask for, all of them kept up with every batch."""
 
     async def record(self, outcomes: Sequence[Outcome], received: datetime) -> Receipt:
         """Keep ``outcomes``; returns only once they are durable. An id seen before counts nothing again."""
@@ -30,4 +36,24 @@ class OutcomeStore(Protocol):
 
     async def stats(self, flag: str, generation: int, metric: str) -> Mapping[str, ArmStats]:
         """Statistics by variant of ``metric`` (or an `exceedance`) for the traffic of one generation."""
+        ...
+
+    async def minutes(self, flag: str, generation: int, metric: str) -> Mapping[str, Sequence[Minute]]:
+        """The same by variant and minute, in order; minutes without a value are left out."""
+        ...
+
+    async def histogram(self, flag: str, generation: int, metric: str) -> Mapping[str, Histogram]:
+        """The distribution of a metric's values by variant, in bins of one percent."""
+        ...
+
+    async def units(self, flag: str, generation: int) -> Mapping[str, int]:
+        """How many distinct units have reported by variant, whatever they reported."""
+        ...
+
+    async def rejected(self, flag: str, generation: int) -> Mapping[str, int]:
+        """How many values were outside their declared bounds, by metric."""
+        ...
+
+    def replay(self, flag: str, generation: int) -> AsyncIterator[Outcome]:
+        """The outcomes of one generation in the order of their times, to decide about them once more."""
         ...
