@@ -81,3 +81,8 @@ def _limits(weights: Sequence[int]) -> list[int]:
     """For each arm the lowest hash beyond it: ``hash * total >> 32 < end`` solved for the hash."""
     total = sum(weights)
     return [-((-end << 32) // total) for end in accumulate(weights)]
+
+
+def cluster(unit: str, clusters: int) -> int:
+    """The cluster in ``range(clusters)`` in which the statistics of ``unit`` are summed; unrelated to any assignment."""
+    return hash32("turnout:statistics:" + unit) * clusters >> 32

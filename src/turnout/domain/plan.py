@@ -117,9 +117,9 @@ class Bounds(Frozen):
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:
-        if (self.min is None and self.max is None) or (self.min or 0) > (
-            self.max if self.max is not None else math.inf
-        ):
+        low = -math.inf if self.min is None else self.min
+        high = math.inf if self.max is None else self.max
+        if low >= high or (low, high) == (-math.inf, math.inf):
             raise ValueError("bounds need a min, a max, or both, the min below the max; write {min: 0, max: 1}")
         return self
 
