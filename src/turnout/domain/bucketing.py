@@ -84,5 +84,5 @@ def _limits(weights: Sequence[int]) -> list[int]:
 
 
 def cluster(unit: str, clusters: int) -> int:
-    """The cluster in ``range(clusters)`` in which the statistics of ``unit`` are summed; unrelated to any assignment."""
+    """The cluster in ``range(clusters)`` in which ``unit`` is summed for statistics; unrelated to any assignment."""
     return hash32("turnout:statistics:" + unit) * clusters >> 32

@@ -48,7 +48,7 @@ class Histogram(Frozen):
         return Histogram(counts=counts)
 
     def quantile(self, share: float) -> float | None:
-        """A value within 1 % of the smallest one with at least ``share`` (0..1) of all at or below it; None if empty."""
+        """A value within 1 % of the smallest with at least ``share`` (0..1) of all at or below it; None if empty."""
         rank, seen = max(1, math.ceil(share * self.total)), 0
         for index in sorted(self.counts):
             seen += self.counts[index]
