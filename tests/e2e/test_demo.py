@@ -55,7 +55,12 @@ def running(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
 def test_ctrl_c_stops_all_of_it(running: subprocess.Popen[str], tmp_path: Path) -> None:
     """Interrupted while a rollout goes on, it exits with 130, stops every process and removes its files."""
     assert running.stderr is not None
-    assert any("Began stage 1" in line for line in running.stderr)
+    told: list[str] = []
+    for line in running.stderr:
+        told.append(line)
+        if "Began stage 1" in line:
+            break
+    assert "Began stage 1" in told[-1], "".join(told)
     children = psutil.Process(running.pid).children(recursive=True)
     assert len(children) >= 4  # the supervisor, Temporal, the worker, the API
     running.send_signal(signal.SIGINT)
