@@ -32,6 +32,7 @@ def create_app(services: Services, tokens: Sequence[Token] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         middleware=[
             Middleware(Counted, metrics=services.metrics),
             Middleware(OfrepCors),

@@ -116,7 +116,7 @@ async def _audit(
     outcome: Literal["done", "refused"],
     text: str,
 ) -> None:
-    reason = f" ({request.reason})" if request.reason else ""
+    reason = f" ({request.reason})" if request.reason not in text else ""
     entry = AuditEntry(
         at=services.clock(),
         actor=request.actor,

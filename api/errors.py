@@ -186,6 +186,7 @@ def _problem(item: Mapping[str, Any]) -> Problem:
 
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    # The server logs the traceback itself.
+    logger.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
     detail = "an unexpected error, which the log of the API tells more about"
     return problem_response(request.url.path, 500, "internal", detail)

@@ -7,9 +7,12 @@ the second one; and one system call is cheaper than two.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LINGER_SECONDS: Final = 30.0
+"""How long a closed connection may take to accept what is left."""
 
 
 class JoinedWrites(asyncio.Transport):
@@ -20,6 +23,7 @@ class JoinedWrites(asyncio.Transport):
         self._inner = inner
         self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
+        self._lingering: asyncio.TimerHandle | None = None
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Keep ``data`` until the end of this turn."""
@@ -28,9 +32,17 @@ class JoinedWrites(asyncio.Transport):
         self._parts.append(bytes(data))
 
     def close(self) -> None:
-        """Close once everything written has been sent."""
+        """Close once everything written has been sent, or at last when nobody takes it."""
         self._flush()
         self._inner.close()
+        if self._lingering is None:
+            self._lingering = self._loop.call_later(LINGER_SECONDS, self._inner.abort)
+
+    def gone(self) -> None:
+        """The connection is closed."""
+        self._parts.clear()
+        if self._lingering is not None:
+            self._lingering.cancel()
 
     def abort(self) -> None:
         """Close at once."""
@@ -69,4 +81,10 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve a connection."""
-        super().connection_made(JoinedWrites(cast("asyncio.Transport", transport)))
+        self._joined = JoinedWrites(cast("asyncio.Transport", transport))
+        super().connection_made(self._joined)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with the connection."""
+        super().connection_lost(exc)
+        self._joined.gone()

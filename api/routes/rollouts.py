@@ -38,7 +38,12 @@ _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("", status_code=201, responses={202: {"model": Scheduled, "description": "Kept; no worker has begun it"}})
+@router.post(
+    "",
+    status_code=201,
+    operation_id="start_rollout",
+    responses={202: {"model": Scheduled, "description": "Kept; no worker has begun it"}},
+)
 async def start(request: Request, body: SpecIn, response: Response) -> RolloutRecord | Scheduled:
     """Start a rollout. Every fault of the spec is reported at once; a flag has one open rollout at a time."""
     started = await start_rollout(services_of(request), body.spec, caller_of(request).name)
@@ -48,7 +53,7 @@ async def start(request: Request, body: SpecIn, response: Response) -> RolloutRe
     return started
 
 
-@router.post("/validate")
+@router.post("/validate", operation_id="validate_rollout")
 async def validate(request: Request, body: SpecIn) -> Validation:
     """Whether a rollout could start with this spec, every fault of it, and the plan it would follow."""
     try:
@@ -70,13 +75,13 @@ async def list_rollouts(
     return Rollouts(rollouts=tuple(await services_of(request).rollouts.list(open_only=not every)))
 
 
-@router.get("/{flag}")
+@router.get("/{flag}", operation_id="rollout_status")
 async def status(request: Request, flag: str) -> RolloutView:
     """Where the open rollout of a flag is, or how its last one ended."""
     return await view_of(services_of(request), flag)
 
 
-@router.get("/{flag}/decisions")
+@router.get("/{flag}/decisions", operation_id="rollout_decisions")
 async def decisions(
     request: Request,
     flag: str,
@@ -92,7 +97,7 @@ async def decisions(
     return Decisions(flag=flag, rollout_id=record.id, decisions=tuple(views))
 
 
-@router.get("/{flag}/events", response_class=Response, responses=_EVENT_STREAM)
+@router.get("/{flag}/events", operation_id="rollout_events", response_class=Response, responses=_EVENT_STREAM)
 async def follow(request: Request, flag: str, last_event_id: Annotated[str, Header()] = "") -> Response:
     """Decisions and checks as they happen, from the first or from after Last-Event-ID; ends when the rollout has."""
     services = services_of(request)
