@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -102,26 +103,46 @@ class Rollout:
         await self.handle.signal(kind, CommandRequest.model_validate({"actor": actor, **more}))
 
     async def status(self) -> RolloutStatus:
-        """What the status query answers."""
+        """What the status query answers.
+
+        Ask an idle rollout only: this server forgets a query to a run that continues as new, and then skips no time.
+        """
         status = await self.handle.query("status", result_type=RolloutStatus)
         assert status is not None
         return status
 
+    async def pending(self) -> set[str]:
+        """The names of the activities that run now."""
+        described = await self.handle.describe()
+        return {one.activity_type.name for one in described.raw_description.pending_activities}
+
+    async def busy_with(self, activities: set[str]) -> None:
+        """Wait, in real time, until exactly these activities run."""
+        while await self.pending() != activities:
+            await asyncio.sleep(0.002)
+
     async def idle(self) -> RolloutStatus:
+        """The status, as soon as the rollout waits for nothing but time or a command."""
+        await self.calm()
+        return await self.status()
+
+    async def calm(self) -> None:
         """Wait, in real time, until the rollout waits for nothing but time or a command."""
         await self.bench.journal.recorded("started")
-        while True:
-            status = await self.status()
-            described = await self.handle.describe()
-            if not described.raw_description.pending_activities:
-                again = await self.status()
-                if again == status and not (await self.handle.describe()).raw_description.pending_activities:
-                    return status
+        while await self.pending() or await self._at_work():
             await asyncio.sleep(0.002)
+
+    async def _at_work(self) -> bool:
+        """Whether the workflow code has something to do that it has not done yet."""
+        tasks = (EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
+        done = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        history = await self.handle.fetch_history()
+        last = [event.event_type for event in history.events if event.event_type in (*tasks, done)][-1:]
+        return last != [done]
 
     async def sleep(self, duration: timedelta) -> RolloutStatus:
         """Let virtual time pass, from one idle moment to the next."""
-        await self.idle()
+        await self.calm()
         await self.bench.env.sleep(duration)
         return await self.idle()
 

@@ -23,11 +23,19 @@ def plan_of(spec: dict[str, object]) -> Plan:
     return compile_plan(parse_spec(spec), "perplexity")
 
 
+def opened() -> asyncio.Event:
+    """An event that is set already: a gate that stands open."""
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 class MemoryJournal(Journal):
     """Keeps decisions in a list and traffic in a variable; refuses stale generations like the stores do.
 
     ``log`` tells in which order things took effect: ``("publish", revision)``, ``("confirm", revision)``,
-    ``("ended", seq)``. ``hiccups`` are raised by the next commits, before or after they took effect.
+    ``("ended", seq)``. ``hiccups`` make the first commit of a ``seq`` fail, before or after it took effect;
+    ``commits`` and ``delivery`` are gates that stand open.
     """
 
     def __init__(self, generation: int = 7) -> None:
@@ -38,8 +46,7 @@ class MemoryJournal(Journal):
         self.log: list[tuple[str, int]] = []
         self.attempts: list[int] = []
         self.hiccups: dict[int, str] = {}
-        self.delivery = asyncio.Event()
-        self.delivery.set()
+        self.commits, self.delivery = opened(), opened()
         self.confirming = asyncio.Event()
         self._news = asyncio.Condition()
 
@@ -56,6 +63,7 @@ class MemoryJournal(Journal):
     async def commit(self, decision: Decision) -> Committed:
         """Append, publish, fence."""
         self.attempts.append(decision.seq)
+        await self.commits.wait()
         hiccup = self.hiccups.pop(decision.seq, None)
         if hiccup == "before":
             raise RuntimeError("the database is away")
@@ -109,15 +117,20 @@ class MemoryJournal(Journal):
 
 @dataclass
 class ScriptedLookout(Lookout):
-    """Answers every watch at once from a script; an answer of None watches on until it is told to stop."""
+    """Answers every watch at once from a script, as soon as ``open`` is set.
+
+    An answer of None watches on until it is told to stop.
+    """
 
     script: Answer
     requests: list[WatchRequest] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=opened)
 
     @activity.defn(name="watch_stage")
     async def watch(self, request: WatchRequest) -> Observation:
         """The script's answer to this watch, as of the server's clock."""
         self.requests.append(request)
+        await self.open.wait()
         now = activity.info().started_time
         seen = self.script(request, now)
         if seen is not None:

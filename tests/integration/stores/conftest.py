@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import new_database
+from tests.databases import new_database
 from turnout.adapters.sql import open_stores
 from turnout.ports.stores import Stores
 from turnout.testing.stores import memory_stores

@@ -1,4 +1,4 @@
-"""Databases for the integration tests: every test gets a fresh one, on SQLite and on PostgreSQL."""
+"""Databases for tests on a real one: every test gets a fresh one, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from turnout.adapters.sql import open_stores
 from turnout.adapters.sql.migrate import migrate
 from turnout.ports.stores import Stores
 
-_BOTH = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))
+BOTH = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))
+"""The kinds of database, for the parameters of a fixture."""
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture(params=_BOTH)
+@pytest.fixture(params=BOTH)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a fresh, migrated database of each kind."""
     yield from new_database(request.param, request, tmp_path)
@@ -47,7 +48,7 @@ def postgres_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     yield from new_database(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=_BOTH)
+@pytest.fixture(params=BOTH)
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without tables, of each kind; the SQLite file does not exist yet."""
     if request.param == "sqlite":

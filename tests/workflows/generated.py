@@ -1,0 +1,143 @@
+"""Random rollouts: specs, what is observed of them, and what people ask of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hypothesis import strategies as st
+
+from tests.workflows.script import HOUR, Answer, blocked, guardrail, judged, overdue, passes, quiet, recovered
+from turnout.domain.rollout import Observation, WatchRequest
+from turnout.domain.verdicts import Verdict
+
+UNDECIDED = (Verdict.NO_DATA, Verdict.INCONCLUSIVE)
+
+_recourse = st.sampled_from(["pause", "rollback"])
+_shares = st.lists(st.integers(1, 99), min_size=0, max_size=3, unique=True).map(lambda few: [*sorted(few), 100])
+_gradual = st.fixed_dictionaries(
+    {
+        "kind": st.just("gradual"),
+        "stages": _shares,
+        "stage_duration": st.sampled_from(["1h", "5h", "24h"]),
+        "on_fail": st.sampled_from(["previous_stage", "rollback", "pause"]),
+    }
+)
+_canary = st.fixed_dictionaries(
+    {
+        "kind": st.just("canary"),
+        "observation_period": st.sampled_from(["1h", "5h", "24h"]),
+        "auto_promote": st.booleans(),
+        "auto_rollback": st.booleans(),
+    }
+)
+_approval = st.fixed_dictionaries({"before": st.integers(2, 100), "by": st.sampled_from([None, "approver"])})
+
+
+def _spec(
+    strategy: dict[str, object], approvals: list[dict[str, object]], more: dict[str, object]
+) -> dict[str, object]:
+    first = strategy["stages"][0] if "stages" in strategy else 5  # type: ignore[index] # a drawn list
+    return {
+        "flag": "answer-engine",
+        "candidate": "lightrag",
+        "strategy": strategy,
+        "gates": [{"metric": "success_rate", "min": 0.95}],
+        "guardrails": [{"metric": "error_rate", "max": 0.1}],
+        "approvals": [approval for approval in approvals if approval["before"] > first],  # type: ignore[operator]
+        **more,
+    }
+
+
+specs = st.builds(
+    _spec,
+    _gradual | _canary,
+    st.lists(_approval, max_size=1),
+    st.fixed_dictionaries(
+        {
+            "deadline": st.sampled_from(["1h", "6h"]),
+            "on_no_data": _recourse,
+            "on_inconclusive": _recourse,
+            "on_source_error": _recourse,
+            "max_attempts": st.integers(1, 3),
+        }
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Whim:
+    """One draw of what a watch comes to; `answer` makes it one that this watch could give."""
+
+    kind: str
+    verdict: Verdict
+    after: timedelta
+
+    def answer(self, request: WatchRequest) -> Answer:
+        """An answer that keeps the contract of `Observation` for ``request``."""
+        if self.kind == "guardrail" and request.stage.guardrails:
+            return guardrail(self.after, request.stage.guardrails[0].on_fail or "rollback")
+        if not request.counting:
+            return quiet
+        if self.kind == "judged" and request.blocked is not Verdict.SOURCE_ERROR:
+            return judged(self.verdict if self.verdict in (Verdict.PASS, Verdict.FAIL) else Verdict.PASS)
+        if request.blocked is Verdict.SOURCE_ERROR:
+            return overdue(Verdict.SOURCE_ERROR) if self.kind == "overdue" else recovered(self.after)
+        if request.blocked is not None:
+            return overdue(request.blocked) if self.kind == "overdue" else passes
+        if self.verdict in UNDECIDED:
+            return blocked(self.verdict)
+        return blocked(Verdict.SOURCE_ERROR, min(self.after, request.stage.hold - request.clock.counted))
+
+
+_whim = st.builds(
+    Whim,
+    kind=st.sampled_from(["judged", "judged", "judged", "guardrail", "blocked", "overdue"]),
+    verdict=st.sampled_from([Verdict.PASS, Verdict.PASS, *Verdict]),
+    after=st.integers(0, 30 * 60).map(lambda minutes: timedelta(minutes=minutes)),
+)
+whims = st.lists(_whim, max_size=8)
+
+
+class Whims:
+    """A script that follows ``whims`` one by one, then passes every stage."""
+
+    def __init__(self, whims: list[Whim]) -> None:
+        self._left = list(whims)
+        self.given: list[tuple[WatchRequest, Observation]] = []
+
+    def __call__(self, request: WatchRequest, now: datetime) -> Observation | None:
+        """The answer to ``request``, which is kept."""
+        answer = self._left.pop(0).answer(request) if self._left else passes if request.counting else quiet
+        seen = answer(request, now)
+        if seen is not None:
+            self.given.append((request, seen))
+        return seen
+
+
+@dataclass(frozen=True)
+class Order:
+    """A command ``after`` the one before, on one of the two ways, or as a repetition of the one before."""
+
+    after: timedelta
+    kind: str
+    actor: str
+    roles: tuple[str, ...]
+    by_signal: bool
+    again: bool
+
+
+orders = st.lists(
+    st.builds(
+        Order,
+        after=st.integers(0, 36 * 60).map(lambda minutes: timedelta(minutes=minutes)) | st.just(HOUR),
+        kind=st.sampled_from(
+            ["pause", "pause", "resume", "resume", "promote", "promote", "approve", "approve", "abort", "rollback"]
+        ),
+        actor=st.sampled_from(["alice", "bob", "carol"]),
+        roles=st.sampled_from([(), ("approver",)]),
+        by_signal=st.booleans(),
+        again=st.integers(0, 5).map(lambda n: n == 0),
+    ),
+    max_size=9,
+)

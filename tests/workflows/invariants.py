@@ -1,0 +1,114 @@
+"""What holds for every rollout, whatever happened to it: asserted on its plan and its decisions alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
+
+from turnout.domain.plan import Plan, Stage
+from turnout.domain.rollout import ZERO, Decision, State
+from turnout.domain.verdicts import Verdict
+
+ENTRIES = {"started": 0, "advanced": 1, "overridden": 1, "restarted": 0, "moved_back": -1}
+"""How each kind of decision that enters a stage moves along the plan."""
+
+
+def assert_rules(plan: Plan, decisions: Sequence[Decision], starter: str) -> None:
+    """All rules but those that need to know more than decisions."""
+    assert [d.seq for d in decisions] == list(range(1, len(decisions) + 1))
+    assert max(Counter(d.command_id for d in decisions if d.command_id).values(), default=1) == 1
+    assert_ends_on_one_side(plan, decisions)
+    assert_generations_grow(decisions)
+    assert_along_the_plan(plan, decisions)
+    assert_back_with_a_cause(plan, decisions)
+    assert not [d for d in decisions if d.kind == "approved" and d.actor == starter]
+    for entered, between, left in visits(decisions):
+        if left.share > entered.share or left.kind == "adopted":
+            assert_grows_on_evidence(plan, between, left)
+        if left.verdict is Verdict.PASS:
+            assert_held(plan.stages[entered.stage], [entered, *between, left])
+
+
+def published(decisions: Sequence[Decision]) -> list[Decision]:
+    """The decisions that changed traffic."""
+    return [d for d in decisions if d.weights is not None]
+
+
+def visits(decisions: Sequence[Decision]) -> list[tuple[Decision, list[Decision], Decision]]:
+    """Each stay at a share: the change it began with, the decisions in it but refusals, the change it ended with."""
+    changes = published(decisions)
+    told = [d for d in decisions if d.kind != "refused"]
+    return [(a, [d for d in told if a.seq < d.seq < b.seq], b) for a, b in pairwise(changes)]
+
+
+def assert_ends_on_one_side(plan: Plan, decisions: Sequence[Decision]) -> None:
+    """Completed leaves everybody on the candidate, any other end on stable; nothing is done after the end."""
+    ended = [d for d in decisions if d.kind == "ended"]
+    assert len(ended) <= 1
+    if not ended:
+        return
+    last = published(decisions)[-1]
+    everybody = plan.candidate if ended[0].state is State.COMPLETED else plan.stable
+    assert last.weights is not None
+    assert {name: weight for name, weight in last.weights.items() if weight} == {everybody: 100_000}
+    assert (last.new_stable == plan.candidate) is (ended[0].state is State.COMPLETED)
+    assert {d.kind for d in decisions[ended[0].seq :]} <= {"refused"}
+
+
+def assert_generations_grow(decisions: Sequence[Decision]) -> None:
+    """Every change of traffic has a generation of its own, one above the last."""
+    assert all(b.generation == a.generation + 1 for a, b in pairwise(published(decisions)))
+    assert all(b.generation >= a.generation for a, b in pairwise(decisions))
+
+
+def assert_along_the_plan(plan: Plan, decisions: Sequence[Decision]) -> None:
+    """Traffic is a stage's, nobody's or everybody's, and stages are entered in order, or one back."""
+    stage = 0
+    for d in published(decisions):
+        if d.kind == "withdrawn":
+            assert d.share == 0
+        elif d.kind == "adopted":
+            assert (d.share, stage) == (1, len(plan.stages) - 1)
+        else:
+            stage += ENTRIES[d.kind]
+            assert (d.stage, d.weights) == (stage, plan.stages[stage].weights)
+            assert d.share == plan.share(stage)
+
+
+def assert_grows_on_evidence(plan: Plan, between: Sequence[Decision], left: Decision) -> None:
+    """Traffic grows because the gates passed, or because a person said so; and not without the approval it needs."""
+    passed = left.verdict is Verdict.PASS
+    overridden = left.command_id is not None and left.kind in ("overridden", "adopted")
+    released = left.command_id is not None and bool(between) and between[-1].kind == "awaiting_approval"
+    if released:
+        assert between[-1].verdict is Verdict.PASS
+    assert passed or overridden or released
+    if left.kind != "adopted" and plan.stages[left.stage].approval is not None:
+        assert [d for d in between if d.kind == "approved"]
+
+
+def assert_held(stage: Stage, story: Sequence[Decision]) -> None:
+    """A stage whose gates passed was held in full: only the time in which it was running counts."""
+    if any(d.kind == "awaiting_approval" and d.command_id is not None for d in story):
+        return  # promote waived the rest
+    spans = [(a.state, b.at - a.at) for a, b in pairwise(story)]
+    running = sum((span for state, span in spans if state is State.RUNNING), ZERO)
+    assert running >= stage.hold - timedelta(milliseconds=1)
+
+
+def assert_back_with_a_cause(plan: Plan, decisions: Sequence[Decision]) -> None:
+    """Traffic shrinks for proven harm, for a person, or for what the spec says of an undecided stage."""
+    for d in decisions:
+        if d.kind == "moved_back":
+            assert d.verdict is Verdict.FAIL
+        if d.kind == "withdrawn" and d.command_id is None and d.verdict is not Verdict.FAIL:
+            stage = plan.stages[d.stage]
+            policy = {
+                Verdict.NO_DATA: stage.on_no_data,
+                Verdict.INCONCLUSIVE: stage.on_inconclusive,
+                Verdict.SOURCE_ERROR: stage.on_source_error,
+            }
+            assert d.verdict is not None
+            assert policy[d.verdict] == "rollback"
