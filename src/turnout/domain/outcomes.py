@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field
 
@@ -14,6 +14,9 @@ Number = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 # PostgreSQL keeps no NUL character in text.
 Text = Annotated[str, Field(pattern=r"^[^\x00]+$", min_length=1)]
 
+ANY_METRIC: Final = "*"
+"""The pseudo-metric that every outcome has, whatever it carries: by it units are counted when they arrive."""
+
 
 class Outcome(Frozen):
     """What one served request came to, as a service reports it.
@@ -22,6 +25,8 @@ class Outcome(Frozen):
     traffic generation the unit was resolved under (the flag's metadata has it); without one, the generation
     published at intake counts. ``latency_ms`` is in milliseconds, ``cost`` in the caller's currency; ``quality``
     and ``satisfaction`` are on the caller's scale. ``values`` holds any further number by metric name.
+    ``decided_by`` is what the evaluation's metadata says under ``decidedBy``: outcomes of units that a rule, a segment
+    or an emergency stop served are kept, but were not drawn by chance and count for no comparison.
     """
 
     id: Text = Field(max_length=200)
@@ -36,6 +41,12 @@ class Outcome(Frozen):
     values: dict[Key, Number] = Field(default_factory=dict, max_length=50)
     generation: int | None = Field(default=None, ge=0)
     at: AwareDatetime | None = None
+    decided_by: Annotated[Text, Field(max_length=300)] | None = None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the rollout's traffic decided, so that the outcome counts for its statistics."""
+        return self.decided_by is None or self.decided_by == "traffic"
 
     def measurements(self) -> dict[str, float]:
         """The outcome's number for every metric it carries; rates are 0 or 1."""
@@ -58,3 +69,22 @@ def exceedance(metric: str, threshold: float) -> str:
     "p95 ≤ 5000" is the same statement as "at most 5 % of the values exceed 5000".
     """
     return f"{metric}>{threshold!r}"
+
+
+def beyond_stable(metric: str, quantile: float) -> str:
+    """The name of the 0/1 metric "``metric`` is above the ``quantile`` of stable", by which quantiles are compared.
+
+    The limit is frozen once per generation, before the values that are held against it: the quantile of the stable arm
+    in the nearest earlier generation in which that arm has at least a thousand values, or else that of the present one
+    as soon as it has so many. Values that came before count for nothing.
+    """
+    return f"{metric}>stable:{quantile!r}"
+
+
+def capped(metric: str) -> str:
+    """The name of the number metric "``metric``, or its cap where it is above": a mean that single values cannot move.
+
+    The cap is the 99.9th percentile of stable, frozen like the limit of `beyond_stable`. Before there is one, nothing
+    is capped.
+    """
+    return f"{metric}^cap"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -20,7 +20,13 @@ OnFail = Literal["rollback", "previous_stage", "pause"]
 """What a failed gate does."""
 
 Recourse = Literal["pause", "rollback"]
-"""What happens when a guardrail fails, or when a stage still cannot be decided at its deadline."""
+"""What the failure of a guardrail asks for at once."""
+
+Unknown = Literal["pause", "rollback", "hold"]
+"""What happens when there is no evidence at the deadline; ``hold`` waits for it without an end."""
+
+Undecided = Literal["pause", "rollback", "hold", "advance_if_no_evidence_of_harm"]
+"""What happens when the evidence is inconclusive at the deadline."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -75,14 +81,59 @@ class JsonSource(Frozen):
 Source = Annotated[OutcomeSource | PrometheusSource | JsonSource, Field(discriminator="kind")]
 
 
+class ScoredMetric(Frozen):
+    """One metric of a `Scorecard`.
+
+    ``direction`` says which change is bad: of an error rate an ``increase``, of a quality a ``decrease``. A ``critical``
+    metric that does not pass makes the whole score 0. ``weight`` is its part of the score; the weights of a scorecard
+    need not sum to anything. ``must_have_data`` counts silence as a failure.
+    """
+
+    metric: Name
+    direction: Literal["increase", "decrease", "either"]
+    weight: float = Field(default=1.0, gt=0, le=1e6)
+    critical: bool = False
+    must_have_data: bool = False
+
+
+class Scorecard(Frozen):
+    """A judgement of many metrics by one score from 0 to 100, in the manner of Kayenta (Spinnaker's canary judge).
+
+    Per metric the values of single minutes of both arms are compared by a Mann–Whitney test at ``confidence`` with a
+    ``tolerance``, a share of the estimated shift. At least ``passing`` passes, below ``marginal`` fails.
+    """
+
+    metrics: tuple[ScoredMetric, ...] = Field(min_length=1, max_length=50)
+    passing: float = Field(default=95, gt=0, le=100)
+    marginal: float = Field(default=75, ge=0, lt=100)
+    confidence: float = Field(default=0.98, gt=0.5, lt=1)
+    tolerance: float = Field(default=0.25, ge=0, lt=1)
+    min_points: int = Field(default=50, ge=3)
+
+
+SAMPLE_RATIO: Final = "sample_ratio"
+"""The metric of the gate that asks whether units are split between the arms as planned."""
+
+SCORE: Final = "score"
+"""The metric of a gate with a `Scorecard`."""
+
+
 class Gate(Frozen):
     """One question put to the evidence.
 
-    Absolute: ``min`` or ``max`` of a metric, for latency at a ``quantile``. Comparative: ``versus: stable`` with a
-    ``margin`` in the metric's unit by which the candidate may be worse than the stable traffic of the same stage.
-    ``confidence`` is that of the two-sided interval the decision is based on. A gate decides nothing
-    before ``min_samples`` outcomes of ``min_units`` different units. A source that gives one number without a
-    sample fails only after ``consecutive`` readings in a row beyond the limit.
+    Absolute: ``min`` or ``max`` of a metric, for latency at a ``quantile``. Comparative: ``versus: stable``, against the
+    stable traffic of the same stage, with a ``margin`` in the metric's unit or a ``ratio`` by which the candidate may be
+    worse. A gate decides nothing before ``min_samples`` outcomes of ``min_units`` different units.
+
+    ``method: anytime`` stays right however often one looks; ``fixed`` is a plain interval, right for one look. The
+    error rate of a pass is ``1 - confidence``; that of a fail is shared among all deciding checks of the stage.
+    ``alpha_pass`` and ``alpha_fail`` set them for this gate. A source that gives one number without a sample fails
+    only after ``consecutive`` readings in a row beyond the limit, or after more than ``failure_limit`` of them in the
+    stage; ``consecutive_error_limit`` failed reads in a row are borne before the stage holds for the source. Counts
+    from an aggregating source are worth ``1/design_effect`` independent outcomes each. A ``dry_run`` gate is shown and
+    decides nothing. ``score`` makes it a gate on a `Scorecard`; the metric ``sample_ratio`` asks about the split itself.
+
+    A guardrail's ``on_fail`` acts at once; with ``hold`` it is a signal: the stage waits until it has recovered.
     """
 
     metric: Name
@@ -92,19 +143,36 @@ class Gate(Frozen):
     quantile: float | None = Field(default=None, gt=0, lt=1)
     versus: Literal["stable"] | None = None
     margin: float | None = Field(default=None, ge=0)
+    ratio: float | None = Field(default=None, gt=0)
     better: Literal["higher", "lower"] | None = None
-    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    method: Literal["anytime", "fixed"] = "anytime"
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    alpha_fail: float | None = Field(default=None, gt=0, lt=0.5)
+    alpha_pass: float | None = Field(default=None, gt=0, lt=0.5)
     min_samples: int = Field(default=50, ge=1)
     min_units: int = Field(default=20, ge=2)
     consecutive: int = Field(default=3, ge=1)
-    on_fail: Recourse | None = None
+    failure_limit: int | None = Field(default=None, ge=0)
+    consecutive_error_limit: int = Field(default=2, ge=0)
+    design_effect: float = Field(default=3.0, ge=1)
+    score: Scorecard | None = None
+    dry_run: bool = False
+    on_fail: Literal["pause", "rollback", "hold"] | None = None
+    on_no_data: Unknown | None = None
+    on_inconclusive: Undecided | None = None
+    on_source_error: Unknown | None = None
 
     @property
     def label(self) -> str:
         """What the gate asks, in one short phrase: ``p95 of response_time ≤ 5000``."""
+        if self.score is not None:
+            return f"score of {len(self.score.metrics)} metrics ≥ {self.score.passing:g}"
+        if self.metric == SAMPLE_RATIO:
+            return "users split as planned"
         subject = self.metric if self.quantile is None else f"p{self.quantile * 100:g} of {self.metric}"
         if self.versus is not None:
-            return f"{subject} versus {self.versus}, margin {self.margin or 0:g}"
+            allowed = f"ratio {self.ratio:g}" if self.ratio is not None else f"margin {self.margin or 0:g}"
+            return f"{subject} versus {self.versus}, {allowed}"
         sign, limit = ("≥", self.min) if self.min is not None else ("≤", self.max)
         return f"{subject} {sign} {limit:g}"
 
@@ -146,9 +214,9 @@ class Stage(Frozen):
     gates: tuple[Gate, ...] = ()
     guardrails: tuple[Gate, ...] = ()
     on_fail: OnFail = "rollback"
-    on_no_data: Recourse = "pause"
-    on_inconclusive: Recourse = "pause"
-    on_source_error: Recourse = "pause"
+    on_no_data: Unknown = "pause"
+    on_inconclusive: Undecided = "pause"
+    on_source_error: Unknown = "pause"
     approval: Approval | None = None
     manual: bool = False
     max_attempts: int = Field(default=3, ge=1)

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from turnout.domain.durations import Duration
 from turnout.domain.metrics import metric_of
 from turnout.domain.model import Frozen
-from turnout.domain.plan import Bounds, Gate, Name, Recourse
+from turnout.domain.plan import Bounds, Gate, Name, Undecided, Unknown
 
 
 def parse_percentage(value: object) -> float:
@@ -99,9 +99,9 @@ class Policies(Frozen):
     bounds: dict[Name, Bounds] = Field(default_factory=dict)
     check_every: Duration = timedelta(seconds=30)
     deadline: Duration | None = None
-    on_no_data: Recourse = "pause"
-    on_inconclusive: Recourse = "pause"
-    on_source_error: Recourse = "pause"
+    on_no_data: Unknown = "pause"
+    on_inconclusive: Undecided = "pause"
+    on_source_error: Unknown = "pause"
     max_attempts: int = Field(default=3, ge=1, le=20)
 
     @field_validator("check_every")

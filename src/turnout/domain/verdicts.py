@@ -40,11 +40,19 @@ class Check(Frozen):
     unit (rates 0..1, latency in milliseconds), ``low``/``high`` its interval at ``confidence``, ``threshold`` the
     limit it is held against. ``samples`` counts the candidate's outcomes, ``units`` its distinct units;
     both are 0 for a source that gives one aggregated number.
+
+    ``role`` is ``signal`` for a guardrail that makes the stage wait instead of acting. ``method`` names the test in a few
+    words. ``p_fail`` and ``p_pass`` are the p-values of the two claims "beyond the limit" and "safely within it", held
+    against ``alpha_fail`` and ``alpha_pass``; those of ``anytime`` methods are valid at every look. ``design_effect`` is
+    how many outcomes were worth one independent outcome, ``effective_units`` how many equally busy units the
+    candidate's are worth. ``missing`` says what is lacking to decide. ``breaches`` and ``all_breaches`` count readings
+    beyond the limit, in a row and in the stage, ``errors`` failed reads in a row: the memory of sources without a
+    sample. A gate that has failed stays ``latched`` for the stage. A ``dry_run`` check is shown and decides nothing.
     """
 
     gate: str
     metric: str
-    role: Literal["gate", "guardrail"]
+    role: Literal["gate", "guardrail", "signal"]
     verdict: Verdict
     text: str
     value: float | None = None
@@ -55,3 +63,19 @@ class Check(Frozen):
     confidence: float | None = None
     samples: int = 0
     units: int = 0
+    key: str = ""
+    """Tells the check apart from the stage's others: ``gate:0``."""
+    method: str = ""
+    anytime: bool = False
+    p_fail: float | None = None
+    p_pass: float | None = None
+    alpha_fail: float | None = None
+    alpha_pass: float | None = None
+    design_effect: float | None = None
+    effective_units: float | None = None
+    missing: str = ""
+    breaches: int = 0
+    all_breaches: int = 0
+    errors: int = 0
+    latched: bool = False
+    dry_run: bool = False

@@ -3,7 +3,16 @@
 Every method may raise `turnout.domain.errors.Unavailable` when the technology behind it does not answer.
 """
 
-from turnout.ports.metrics import ArmReading, FractionReading, MetricSource, PointReading, Question, Reading
+from turnout.ports.metrics import (
+    ArmReading,
+    FractionReading,
+    MetricSource,
+    PointReading,
+    Question,
+    Reading,
+    SeriesReading,
+    SplitReading,
+)
 from turnout.ports.outcomes import OutcomeStore, Receipt
 from turnout.ports.stores import (
     AuditEntry,
@@ -36,5 +45,7 @@ __all__ = [
     "Receipt",
     "RolloutRecord",
     "RolloutStore",
+    "SeriesReading",
+    "SplitReading",
     "Stores",
 ]

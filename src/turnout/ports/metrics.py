@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from turnout.domain.plan import Gate
-from turnout.domain.readings import ArmReading, FractionReading, PointReading, Reading
+from turnout.domain.readings import (
+    ArmReading,
+    FractionReading,
+    PointReading,
+    Reading,
+    SeriesReading,
+    SplitReading,
+)
 
-__all__ = ["ArmReading", "FractionReading", "MetricSource", "PointReading", "Question", "Reading"]
+__all__ = [
+    "ArmReading",
+    "FractionReading",
+    "MetricSource",
+    "PointReading",
+    "Question",
+    "Reading",
+    "SeriesReading",
+    "SplitReading",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a gate wants to know: its metric on the traffic of one generation, from ``since`` to ``now``."""
+    """What a gate wants to know: its metric on the traffic of one generation, from ``since`` to ``now``.
+
+    ``weights`` are the stage's, by variant in 1/100000; ``hold`` is the stage's planned length.
+    """
 
     gate: Gate
     flag: str
@@ -23,6 +43,8 @@ class Question:
     generation: int
     since: datetime
     now: datetime
+    weights: Mapping[str, int] = field(default_factory=dict[str, int])
+    hold: timedelta = timedelta()
 
 
 class MetricSource(Protocol):

@@ -35,7 +35,10 @@ class OutcomeStore(Protocol):
         ...
 
     async def stats(self, flag: str, generation: int, metric: str) -> Mapping[str, ArmStats]:
-        """Statistics by variant of ``metric`` (or an `exceedance`) for the traffic of one generation."""
+        """Statistics by variant of ``metric`` for the traffic of one generation.
+
+        ``metric`` may be one of the derived names of `turnout.domain.outcomes`: an exceedance, a capped number.
+        """
         ...
 
     async def minutes(self, flag: str, generation: int, metric: str) -> Mapping[str, Sequence[Minute]]:
@@ -52,6 +55,13 @@ class OutcomeStore(Protocol):
 
     async def rejected(self, flag: str, generation: int) -> Mapping[str, int]:
         """How many values were outside their declared bounds, by metric."""
+        ...
+
+    async def frozen(self, flag: str, generation: int) -> Mapping[str, float]:
+        """The limits that were frozen for one generation, by the name of what they limit.
+
+        See `turnout.domain.outcomes.beyond_stable` and `turnout.domain.outcomes.capped`.
+        """
         ...
 
     def replay(self, flag: str, generation: int) -> AsyncIterator[Outcome]:

@@ -66,6 +66,7 @@ class RolloutRecord(Frozen):
     plan: Plan
     checks: tuple[Check, ...] = ()
     checked_at: AwareDatetime | None = None
+    checked_generation: int | None = None
     counted: timedelta = timedelta()
     summary: str = ""
 
@@ -175,8 +176,10 @@ class RolloutStore(Protocol):
         """Keep the evidence of a decision; the same id again changes nothing."""
         ...
 
-    async def checked(self, rollout_id: str, checks: Sequence[Check], counted: timedelta, at: datetime) -> None:
-        """Keep the latest checks of a rollout, for status."""
+    async def checked(
+        self, rollout_id: str, generation: int, checks: Sequence[Check], counted: timedelta, at: datetime
+    ) -> None:
+        """Keep the latest checks of a rollout, for status and as the memory of the stage's gates."""
         ...
 
     async def get(self, rollout_id: str) -> RolloutRecord:
