@@ -129,9 +129,9 @@ class Background:
             self._coroutines.discard(task)
 
     async def _await(self, call: Callable[[], Awaitable[object]], then: Then) -> None:
-        began = time.monotonic()
+        began, limit = time.monotonic(), asyncio.timeout(self._limit)
         try:
-            async with asyncio.timeout(self._limit) as limit:
+            async with limit:
                 answer = await call()
             done = Done(answer, _ms_since(began))
         except TimeoutError as error:
