@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import combinations
 
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.errors import InvalidInput, NotFound, Problem, RolloutOpen, StaleGeneration
@@ -58,6 +59,23 @@ def repeated(flags: Iterable[Flag]) -> None:
     twice = [key for key, count in Counter(flag.key for flag in flags).items() if count > 1]
     if twice:
         raise InvalidInput(Problem(f"flags.{key}", "is given more than once", "keep one of them") for key in twice)
+
+
+def overlapping(flags: Iterable[Flag]) -> None:
+    """Raise InvalidInput when two flags claim the same part of a layer: a unit could be in the tests of both."""
+    claims = [(flag.key, flag.layer) for flag in flags if flag.layer is not None]
+    problems = [
+        Problem(
+            f"flags.{two}.layer",
+            f"overlaps that of flag {one} ({mine.start} to {mine.end} percent of {mine.name})",
+            "give each flag of a layer a part of its own",
+            f"{theirs.start} to {theirs.end}",
+        )
+        for (one, mine), (two, theirs) in combinations(claims, 2)
+        if mine.overlaps(theirs)
+    ]
+    if problems:
+        raise InvalidInput(problems)
 
 
 def no_flag(key: str) -> NotFound:

@@ -108,13 +108,59 @@ class Rule(Frozen):
         return self
 
 
+class Holdout(Frozen):
+    """A share of all units, ``percentage`` of them, that no rollout ever includes: they get the stable variant.
+
+    Who is in it follows from its ``name`` alone: flags that name the same holdout leave out the same units, and a
+    smaller share is a part of a larger one.
+    """
+
+    name: Name
+    percentage: Percentage
+
+    @property
+    def seed(self) -> str:
+        """What is hashed before the unit."""
+        return f"holdout:{self.name}:"
+
+
+class Layer(Frozen):
+    """The part of all units that a flag's rollouts and tests may include: from ``start`` to ``end`` percent of a layer.
+
+    Flags with disjoint parts of the layer called ``name`` exclude each other: no unit is in two of their tests. Units
+    outside the flag's part get the stable variant.
+    """
+
+    name: Name
+    start: Percentage = Field(alias="from")
+    end: Percentage = Field(alias="to")
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    @model_validator(mode="after")
+    def _has_units(self) -> Layer:
+        if self.start >= self.end:
+            raise ValueError(f"from {self.start} is not below to {self.end}; write for example {{from: 0, to: 50}}")
+        return self
+
+    @property
+    def seed(self) -> str:
+        """What is hashed before the unit."""
+        return f"layer:{self.name}:"
+
+    def overlaps(self, other: Layer) -> bool:
+        """Whether both have units in common."""
+        return self.name == other.name and self.start < other.end and other.start < self.end
+
+
 class Flag(Frozen):
     """A decision point, as applied.
 
     ``variants`` maps names to JSON values of one type: boolean, number, text or object. ``stable`` is the fallback. The
     first of ``rules`` whose condition holds decides; otherwise ``serve`` or ``split`` (percentages), or ``stable`` when
-    neither is given. ``seed`` replaces the key in the hash; flags with the same seed expose the same units first. A
-    flag that is not ``enabled`` gives every caller its own default. Raises ValidationError.
+    neither is given. Below the rules, a ``holdout`` and what lies outside the flag's part of a ``layer`` get the stable
+    variant, whatever a rollout does. ``seed`` replaces the key in the hash; flags with the same seed expose the same
+    units first. A flag that is not ``enabled`` gives every caller its own default. Raises ValidationError.
     """
 
     key: Name
@@ -123,6 +169,8 @@ class Flag(Frozen):
     rules: tuple[Rule, ...] = ()
     serve: Name | None = None
     split: dict[Name, Percentage] | None = None
+    holdout: Holdout | None = None
+    layer: Layer | None = None
     seed: Annotated[str | None, BeforeValidator(_seed)] = None
     enabled: bool = True
     description: str = ""
@@ -154,17 +202,26 @@ class Segment(Frozen):
         return self
 
 
+class Shadow(Frozen):
+    """A ``variant`` that also answers, in the background, the requests of ``sample`` units in 100000."""
+
+    variant: Name
+    sample: Annotated[int, Field(strict=True, ge=0, le=TOTAL)] = TOTAL
+
+
 class Traffic(Frozen):
     """What a flag serves where no rule applies.
 
     The first of ``segments`` whose condition holds gives the weights, otherwise ``weights`` does. All of them hash with
     the flag's seed, candidate first: nobody loses the candidate when a segment's share, or the share of all, grows.
-    ``generation`` grows with every change; ``rollout_id`` names the rollout that made it.
+    ``shadow`` is served to nobody. ``generation`` grows with every change; ``rollout_id`` names the rollout that made
+    it.
     """
 
     stable: Name
     weights: Weights
     segments: tuple[Segment, ...] = ()
+    shadow: Shadow | None = None
     generation: int = Field(default=1, ge=1)
     rollout_id: str | None = None
 
@@ -180,7 +237,7 @@ class Traffic(Frozen):
     def variants(self) -> frozenset[str]:
         """Every variant that is named."""
         arms = [self.weights, *(segment.weights for segment in self.segments)]
-        return frozenset({self.stable}.union(*arms))
+        return frozenset({self.stable}.union(*arms, {self.shadow.variant} if self.shadow else ()))
 
 
 def initial_traffic(flag: Flag) -> Traffic:

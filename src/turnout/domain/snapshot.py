@@ -1,14 +1,16 @@
 """Flags compiled to one flagd flag-definition document: what every resolver evaluates.
 
 One flag becomes at most ``state, variants, defaultVariant, targeting, metadata``. With rules, or with traffic that is
-split, its targeting is ``{"if": [condition, served, condition, served, …, served]}``: the rules, then the segments of
-the traffic, then the rest. Served is a variant's name or a split.
+split, its targeting is ``{"if": [condition, served, condition, served, …, served]}``: the rules, then who is held out
+or outside the flag's layer, then the segments of the traffic, then the rest. Served is a variant's name or a split.
 
 What is hashed before the unit, always ASCII:
 
 ========================  ===================================================
 the traffic, all segments  ``{seed}``, where the seed is the flag's key unless set
 a rule's split             ``{seed}:{rule name}:``
+a holdout, a layer         ``holdout:{name}:``, ``layer:{name}:``
+a shadow's sample          ``{seed}:shadow:``
 ========================  ===================================================
 
 Names hold no colon, so no two splits of a flag share their hash: who is in a rule's arm says nothing about who is
@@ -22,9 +24,11 @@ from typing import Final
 
 from pydantic import JsonValue, model_validator
 
+from turnout.domain.bucketing import TOTAL
+from turnout.domain.flag_checks import exact_weight
 from turnout.domain.flags import Flag, Rule, Traffic, percentages_to_weights
 from turnout.domain.model import Frozen
-from turnout.domain.targeting import UNIT, published_form
+from turnout.domain.targeting import UNIT, Membership, published_form
 
 FLAG_SET: Final = "turnout"
 """The ``flagSetId`` of every document."""
@@ -68,7 +72,9 @@ def definition(published: PublishedFlag) -> dict[str, JsonValue]:
     """One flag as a flagd definition.
 
     Its metadata: ``generation``, ``stable``, ``rollout`` (the id, if one made the traffic), ``stopped`` (only if so),
-    ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are any).
+    ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are any),
+    ``holdout`` and ``layer`` (names, likewise), ``shadow``, ``shadowSample`` and ``shadowSeed`` (the variant that
+    answers in the background for so many units in 100000, drawn by the hash of seed and unit).
     """
     flag, traffic = published.definition, published.traffic
     targeting = None if published.stopped else _targeting(flag, traffic)
@@ -92,14 +98,34 @@ def rule_seed(flag: Flag, rule: Rule) -> str:
 def _targeting(flag: Flag, traffic: Traffic) -> JsonValue:
     """The targeting; None when everybody gets one variant."""
     rest = _served(flag, flag.hash_seed, traffic.weights)
-    if not flag.rules and not traffic.segments:
+    apart = _apart(flag, traffic)
+    if not flag.rules and not apart and not traffic.segments:
         return None if isinstance(rest, str) else rest
     chain: list[JsonValue] = []
     for rule in flag.rules:
         chain += [published_form(rule.condition), _rule_serves(flag, rule)]
+    for condition in apart.values():
+        chain += [condition.published(), traffic.stable]
     for segment in traffic.segments:
         chain += [published_form(segment.condition), _served(flag, flag.hash_seed, segment.weights)]
     return {"if": [*chain, rest]}
+
+
+def _apart(flag: Flag, traffic: Traffic) -> dict[str, Membership]:
+    """Who is kept out of traffic that gives anybody another variant than stable, by ``holdout`` and ``layer``."""
+    found: dict[str, Membership] = {}
+    if _only(traffic.weights) == traffic.stable and not traffic.segments:
+        return found
+    if flag.holdout is not None and (held := exact_weight(flag.holdout.percentage)):
+        parts = tuple((name, weight) for name, weight in (("in", held), ("out", TOTAL - held)) if weight)
+        found["holdout"] = Membership(flag.holdout.seed, parts, "in")
+    if flag.layer is not None:
+        start, end = exact_weight(flag.layer.start) or 0, exact_weight(flag.layer.end) or 0
+        every = (("before", start), ("here", end - start), ("after", TOTAL - end))
+        parts = tuple((name, weight) for name, weight in every if weight)
+        if len(parts) > 1:
+            found["layer"] = Membership(flag.layer.seed, parts, "here", inside=False)
+    return found
 
 
 def _rule_serves(flag: Flag, rule: Rule) -> JsonValue:
@@ -136,6 +162,10 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
         return {**metadata, "stopped": True}
     if flag.rules:
         metadata["rules"] = ",".join(rule.name for rule in flag.rules)
+    metadata |= {kind: condition.seed.split(":")[1] for kind, condition in _apart(flag, traffic).items()}
     if traffic.segments:
         metadata["segments"] = ",".join(segment.name for segment in traffic.segments)
+    if traffic.shadow is not None and traffic.shadow.sample:
+        metadata["shadow"], metadata["shadowSample"] = traffic.shadow.variant, traffic.shadow.sample
+        metadata["shadowSeed"] = f"{flag.hash_seed}:shadow:"
     return metadata

@@ -21,11 +21,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from pydantic import JsonValue
 
+from turnout.domain.bucketing import MAX_TOTAL
 from turnout.domain.errors import Problem
 from turnout.domain.problems import suggestion
 from turnout.domain.versions import COMPARISONS, exact_version
@@ -89,6 +91,55 @@ def published_form(condition: JsonValue) -> JsonValue:
             return {"and": [{"or": [is_text, is_list]}, condition]}
         case _:
             return condition
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Whether the unit, hashed after ``seed``, falls into the one of ``parts`` called ``name``, or outside of it.
+
+    Without a unit it never holds. Only the compiler of flags writes it; a rule has a split instead.
+    """
+
+    seed: str
+    parts: tuple[tuple[str, int], ...]
+    name: str
+    inside: bool = True
+
+    def published(self) -> JsonValue:
+        """It as JSONLogic on which every engine agrees."""
+        unit: JsonValue = {"var": UNIT}
+        arms: list[JsonValue] = [[name, weight] for name, weight in self.parts]
+        drawn: JsonValue = {"fractional": [{"cat": [self.seed, unit]}, *arms]}
+        return {"if": [unit, {"===" if self.inside else "!==": [drawn, self.name]}, False]}
+
+
+def membership_of(node: JsonValue) -> Membership | None:
+    """``node`` as a membership, or None when it is none."""
+    match node:
+        case {"if": [{"var": "targetingKey"}, {**compared}, False], **others} if len(compared) == 1 and not others:
+            ((operator, operands),) = compared.items()
+        case _:
+            return None
+    match operator, operands:
+        case (
+            "===" | "!==",
+            [{"fractional": [{"cat": [str(seed), {"var": "targetingKey"}]}, *arms], **others}, str(name)],
+        ) if not others and (parts := _parts(arms)):
+            return Membership(seed, parts, name, operator == "===")
+        case _:
+            return None
+
+
+def _parts(arms: list[JsonValue]) -> tuple[tuple[str, int], ...]:
+    """Named whole weights above 0; nothing if that is not what they are."""
+    parts: list[tuple[str, int]] = []
+    for arm in arms:
+        match arm:
+            case [str(name), int(weight)] if weight > 0 and not isinstance(weight, bool):
+                parts.append((name, weight))
+            case _:
+                return ()
+    return tuple(parts) if sum(weight for _, weight in parts) <= MAX_TOTAL else ()
 
 
 class _Checker:

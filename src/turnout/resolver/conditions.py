@@ -8,7 +8,8 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from turnout.domain.targeting import FLAG_KEY, UNIT
+from turnout.domain.bucketing import splitter
+from turnout.domain.targeting import FLAG_KEY, UNIT, membership_of
 from turnout.domain.versions import COMPARISONS, exact_version, lenient_version
 
 Attributes = Mapping[str, object]
@@ -26,6 +27,11 @@ def compile_condition(node: JsonValue, key: str) -> Condition:
     """
     if not isinstance(node, dict):
         return _constant(bool(node))
+    membership = membership_of(node)
+    if membership is not None:
+        parts = [(name == membership.name) is membership.inside for name, _ in membership.parts]
+        weights = [weight for _, weight in membership.parts]
+        return splitter(membership.seed, list(zip(parts, weights, strict=True)), False)
     ((operator, argument),) = node.items()
     match operator, argument:
         case "var", str(name):

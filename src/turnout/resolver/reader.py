@@ -16,6 +16,8 @@ from turnout.domain.targeting import UNIT
 
 Metadata = dict[str, JsonValue]
 
+Kind = Literal["rule", "holdout", "layer", "segment"]
+
 _DOCUMENT_FIELDS: Final = ("$schema", "flags", "metadata")
 _FLAG_FIELDS: Final = ("state", "variants", "defaultVariant", "targeting", "metadata")
 _NOT_SERVED: Final = "write a variant's name, a fractional split, or an if of conditions and these"
@@ -44,7 +46,7 @@ Served = Fixed | Split
 class Branch:
     """What is served to whom ``condition`` holds for."""
 
-    kind: Literal["rule", "segment"]
+    kind: Kind
     name: str
     condition: JsonValue
     served: Served
@@ -153,7 +155,8 @@ class _Reader:
             # Without an else, the result is null.
             padded = arguments if len(arguments) % 2 else [*arguments, None]
             for index in range(0, len(padded) - 1, 2):
-                self.problems += targeting.check(padded[index], f"{path}.if[{index}]", published=True)
+                if targeting.membership_of(padded[index]) is None:
+                    self.problems += targeting.check(padded[index], f"{path}.if[{index}]", published=True)
                 served = self._served(key, padded[index + 1], f"{path}.if[{index + 1}]")
                 pairs.append((padded[index], served))
             node, path = padded[-1], f"{path}.if[{len(padded) - 1}]"
@@ -221,8 +224,10 @@ def _variant(name: str | bool | None) -> str | None:
 
 def _named(pairs: list[tuple[JsonValue, Served]], metadata: Metadata) -> tuple[Branch, ...]:
     """The branches with the names that the metadata lists, or numbered if it does not."""
-    names: list[tuple[Literal["rule", "segment"], str]] = [
+    names: list[tuple[Kind, str]] = [
         *(("rule", name) for name in _list(metadata, "rules")),
+        *(("holdout", name) for name in _list(metadata, "holdout")),
+        *(("layer", name) for name in _list(metadata, "layer")),
         *(("segment", name) for name in _list(metadata, "segments")),
     ]
     if len(names) != len(pairs):

@@ -60,6 +60,10 @@ units: st.SearchStrategy[str | None] = st.one_of(
 )
 
 
+percentages = st.sampled_from([0, 0.001, 5, 50, 99.999, 100])
+_two_sides = (st.sampled_from([0, 25, 33.333]), st.sampled_from([50, 80.5, 100]))
+
+
 @st.composite
 def weights(draw: st.DrawFn) -> dict[str, int]:
     """Weights of one to three variants, in any order, that sum to the total."""
@@ -88,6 +92,8 @@ def published_flags(draw: st.DrawFn) -> PublishedFlag:
             "stable": draw(st.sampled_from(VARIANTS)),
             "rules": [draw(rules(number)) for number in range(draw(st.integers(0, 3)))],
             "seed": draw(st.sampled_from([None, "engine", "exp-1", "exp 2:"])),
+            "holdout": draw(st.none() | st.builds(lambda p: {"name": "all", "percentage": p}, percentages)),
+            "layer": draw(st.none() | st.builds(lambda a, b: {"name": "l", "from": a, "to": b}, *_two_sides)),
             "enabled": draw(st.integers(0, 9)) > 0,
         }
     )

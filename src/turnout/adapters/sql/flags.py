@@ -34,6 +34,9 @@ class SqlFlagStore:
         rules.repeated(flags)
         async with self._database.publishing() as publication:
             changes = [await _apply(publication.connection, flag, actor, at) for flag in flags]
+            if any(flag.layer is not None for flag in flags):
+                every = await publication.connection.execute(select(_FLAGS))
+                rules.overlapping(flag_record(row).flag for row in every)
             if any(change.action != "unchanged" for change in changes):
                 await publication.publish()
         return changes
