@@ -58,7 +58,11 @@ class StageLookout(Lookout):
             vigil.progress = advance(vigil.request, vigil.progress, checks, _now())
             with as_application_error():
                 await self._rollouts.checked(
-                    vigil.request.rollout_id, checks, vigil.progress.clock.counted, vigil.progress.at
+                    vigil.request.rollout_id,
+                    vigil.request.generation,
+                    checks,
+                    vigil.progress.clock.counted,
+                    vigil.progress.at,
                 )
                 seen = conclude(vigil.request, vigil.progress, checks)
                 if seen is not None:

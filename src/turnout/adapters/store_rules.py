@@ -162,7 +162,7 @@ def projected(rollout: RolloutRecord, decision: Decision) -> RolloutRecord:
         update["summary"] = decision.text
     if decision.weights is not None and decision.kind not in ("withdrawn", "adopted"):
         # A stage begins: what was checked and counted belongs to another one.
-        update |= {"checks": (), "checked_at": None, "counted": timedelta()}
+        update |= {"checks": (), "checked_at": None, "checked_generation": None, "counted": timedelta()}
     return rollout.model_copy(update=update)
 
 

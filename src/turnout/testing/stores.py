@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from turnout.adapters import store_rules as rules
-from turnout.adapters.intake import FlagFacts, StatKey, Sums, attributed, summed, thresholds_of
+from turnout.adapters.intake import FlagFacts, measuring_of
 from turnout.domain.flags import Flag
-from turnout.domain.outcomes import Outcome
 from turnout.domain.rollout import Decision
 from turnout.domain.snapshot import PublishedFlag
-from turnout.domain.stats import ArmStats
 from turnout.domain.verdicts import Check
-from turnout.ports.outcomes import Receipt
 from turnout.ports.stores import (
     AuditEntry,
     Delivery,
@@ -27,6 +23,7 @@ from turnout.ports.stores import (
     RolloutRecord,
     Stores,
 )
+from turnout.testing.outcomes import MemoryOutcomeStore
 
 
 @dataclass
@@ -42,8 +39,6 @@ class _Memory:
     decisions: dict[tuple[str, int], Decision] = field(default_factory=dict[tuple[str, int], Decision])
     evidence: dict[str, Evidence] = field(default_factory=dict[str, Evidence])
     audit: list[AuditEntry] = field(default_factory=list[AuditEntry])
-    outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
-    sums: dict[StatKey, Sums] = field(default_factory=dict[StatKey, Sums])
 
     def flag(self, key: str) -> FlagRecord:
         if key not in self.flags:
@@ -62,11 +57,26 @@ class _Memory:
     def latest_rollout(self, flag: str) -> RolloutRecord | None:
         return next((r for r in reversed(self.rollouts.values()) if r.flag == flag), None)
 
+    def facts(self) -> dict[str, FlagFacts]:
+        """What intake has to know of all flags."""
+        return {key: self._facts(key, record) for key, record in self.flags.items()}
+
+    def _facts(self, key: str, record: FlagRecord) -> FlagFacts:
+        rollout = self.latest_rollout(key)
+        decided = self.decisions.values() if rollout is not None else ()
+        return FlagFacts(
+            generation=record.traffic.generation,
+            variants=frozenset(record.flag.variants),
+            stable=record.traffic.stable,
+            measuring=measuring_of(rollout.plan if rollout is not None else None),
+            starts={d.generation: d.at for d in decided if rollout and d.rollout_id == rollout.id and d.weights},
+        )
+
 
 def memory_stores() -> Stores:
     """Three stores that share one memory: what `turnout.adapters.sql.open_stores` gives, without a database."""
     memory = _Memory()
-    return Stores(MemoryFlagStore(memory), MemoryRolloutStore(memory), MemoryOutcomeStore(memory))
+    return Stores(MemoryFlagStore(memory), MemoryRolloutStore(memory), MemoryOutcomeStore(memory.facts))
 
 
 class MemoryFlagStore:
@@ -179,9 +189,11 @@ class MemoryRolloutStore:
         self._memory.rollout(evidence.rollout_id)
         self._memory.evidence.setdefault(evidence.id, evidence)
 
-    async def checked(self, rollout_id: str, checks: Sequence[Check], counted: timedelta, at: datetime) -> None:
+    async def checked(
+        self, rollout_id: str, generation: int, checks: Sequence[Check], counted: timedelta, at: datetime
+    ) -> None:
         """See `RolloutStore.checked`. Raises NotFound."""
-        update = {"checks": tuple(checks), "counted": counted, "checked_at": at}
+        update = {"checks": tuple(checks), "counted": counted, "checked_at": at, "checked_generation": generation}
         self._memory.rollouts[rollout_id] = self._memory.rollout(rollout_id).model_copy(update=update)
 
     async def get(self, rollout_id: str) -> RolloutRecord:
@@ -219,46 +231,3 @@ class MemoryRolloutStore:
         """See `RolloutStore.audit_log`."""
         newest_first = reversed(self._memory.audit)
         return [entry for entry in newest_first if subject is None or entry.subject == subject][:limit]
-
-
-class MemoryOutcomeStore:
-    """A `turnout.ports.outcomes.OutcomeStore` in memory."""
-
-    def __init__(self, memory: _Memory) -> None:
-        self._memory = memory
-
-    async def record(self, outcomes: Sequence[Outcome], received: datetime) -> Receipt:
-        """See `OutcomeStore.record`."""
-        memory = self._memory
-        kept, unknown = attributed(outcomes, {key: self._facts(key) for key in memory.flags})
-        new = [id for id in kept if id not in memory.outcomes]
-        memory.outcomes |= {id: kept[id].outcome for id in new}
-        for key, (samples, total, squares) in summed(kept[id] for id in new).items():
-            n, y, yy = memory.sums.get(key, (0, 0.0, 0.0))
-            memory.sums[key] = (n + samples, y + total, yy + squares)
-        return Receipt(accepted=len(new), duplicates=len(outcomes) - unknown - len(new), unknown=unknown)
-
-    async def stats(self, flag: str, generation: int, metric: str) -> Mapping[str, ArmStats]:
-        """See `OutcomeStore.stats`. Variants without a value are left out."""
-        arms: defaultdict[str, list[Sums]] = defaultdict(list)
-        for key, sums in self._memory.sums.items():
-            if (key.flag, key.generation, key.metric) == (flag, generation, metric):
-                arms[key.variant].append(sums)
-        return {variant: _arm(units) for variant, units in arms.items()}
-
-    def _facts(self, key: str) -> FlagFacts:
-        record, rollout = self._memory.flags[key], self._memory.latest_rollout(key)
-        thresholds = thresholds_of(rollout.plan) if rollout is not None else ()
-        return FlagFacts(record.traffic.generation, frozenset(record.flag.variants), thresholds)
-
-
-def _arm(units: Sequence[Sums]) -> ArmStats:
-    return ArmStats(
-        units=len(units),
-        samples=sum(n for n, _, _ in units),
-        total=sum(y for _, y, _ in units),
-        squares=sum(squares for _, _, squares in units),
-        nn=sum(float(n * n) for n, _, _ in units),
-        yy=sum(y * y for _, y, _ in units),
-        ny=sum(n * y for n, y, _ in units),
-    )

@@ -252,7 +252,7 @@ async def test_events_tell_decisions_and_checks_and_go_on_where_they_stopped(api
     await _open(api)
     check = Check(gate="g", metric="m", role="gate", verdict=Verdict.NO_DATA, text="no outcomes yet")
     await api.services.rollouts.commit(_decision(1))
-    await api.services.rollouts.checked("run-1", (check,), timedelta(seconds=5), utc_now())
+    await api.services.rollouts.checked("run-1", 2, (check,), timedelta(seconds=5), utc_now())
     async with api.stream(f"{ROLLOUTS}/events") as events:
         first, second = await anext(events), await anext(events)
         assert (first["event"], first["id"], data(first)["seq"]) == ("decision", "run-1:1", 1)

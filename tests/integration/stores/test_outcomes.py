@@ -36,8 +36,8 @@ async def test_outcomes_are_summed_by_unit(stores: Stores) -> None:
     ]
     assert await stores.outcomes.record(batch, NOW) == Receipt(5, 0, 0)
     assert await stores.outcomes.stats(FLAG, 1, "response_time") == {
-        "old": ArmStats(units=2, samples=3, total=45, squares=1025, nn=5, yy=1625, ny=85),
-        "new": ArmStats(units=1, samples=1, total=7, squares=49, nn=1, yy=49, ny=7),
+        "old": ArmStats(units=2, samples=3, total=45, squares=1025, nn=5, yy=1625, ny=85, clusters=2),
+        "new": ArmStats(units=1, samples=1, total=7, squares=49, nn=1, yy=49, ny=7, clusters=1),
     }
 
 
@@ -120,7 +120,7 @@ async def test_quantile_gates_get_their_exceedances(stores: Stores) -> None:
     ]
     await stores.outcomes.record(batch, NOW)
     slow = await stores.outcomes.stats(FLAG, 2, exceedance("response_time", 100))
-    assert slow["old"] == ArmStats(units=2, samples=3, total=2, squares=2, nn=5, yy=2, ny=3)
+    assert slow["old"] == ArmStats(units=2, samples=3, total=2, squares=2, nn=5, yy=2, ny=3, clusters=2)
     assert (await stores.outcomes.stats(FLAG, 2, exceedance("tokens", 7)))["old"].total == 1
 
 

@@ -173,7 +173,7 @@ async def test_an_unknown_rollout_cannot_commit(stores: Stores) -> None:
     with pytest.raises(NotFound, match="no rollout r1"):
         await stores.rollouts.commit(a_move(1, 2))
     with pytest.raises(NotFound):
-        await stores.rollouts.checked("r1", [], timedelta(), NOW)
+        await stores.rollouts.checked("r1", 2, [], timedelta(), NOW)
     with pytest.raises(NotFound):
         await stores.rollouts.evidence(_evidence("e1"))
     with pytest.raises(NotFound):
@@ -212,18 +212,20 @@ async def test_the_latest_checks_are_kept_until_the_next_stage(stores: Stores) -
     """Status sees the checks and the time counted of the stage it is in, not of the one before."""
     await begun(stores)
     counted = timedelta(hours=1, microseconds=7)
-    await stores.rollouts.checked("r1", [CHECK], counted, later(9))
+    await stores.rollouts.checked("r1", 2, [CHECK], counted, later(9))
     record = await stores.rollouts.get("r1")
     assert (record.checks, record.counted, record.checked_at) == ((CHECK,), counted, later(9))
+    assert record.checked_generation == 2
     await stores.rollouts.commit(a_move(2, 3, 0.5, stage=1))
     record = await stores.rollouts.get("r1")
     assert (record.checks, record.counted, record.checked_at) == ((), timedelta(), None)
+    assert record.checked_generation is None
 
 
 async def test_the_last_checks_stay_after_a_withdrawal(stores: Stores) -> None:
     """The checks that led to a rollback are still there to be read after it."""
     await begun(stores)
-    await stores.rollouts.checked("r1", [CHECK], timedelta(hours=1), later(9))
+    await stores.rollouts.checked("r1", 2, [CHECK], timedelta(hours=1), later(9))
     await stores.rollouts.commit(a_move(2, 3, 0.0, kind="withdrawn"))
     assert (await stores.rollouts.get("r1")).checks == (CHECK,)
 

@@ -77,11 +77,13 @@ class SqlRolloutStore:
             statement = keep_first(self._database.dialect, tables.evidence)
             await connection.execute(statement, evidence_values(evidence))
 
-    async def checked(self, rollout_id: str, checks: Sequence[Check], counted: timedelta, at: datetime) -> None:
+    async def checked(
+        self, rollout_id: str, generation: int, checks: Sequence[Check], counted: timedelta, at: datetime
+    ) -> None:
         """See `RolloutStore.checked`. Raises NotFound."""
         async with self._database.writing() as connection:
             await _require(connection, rollout_id)
-            values = check_values(tuple(checks), counted) | {"checked_at": at}
+            values = check_values(tuple(checks), counted) | {"checked_at": at, "checked_generation": generation}
             await connection.execute(update(_ROLLOUTS).where(_ROLLOUTS.c.id == rollout_id).values(values))
 
     async def get(self, rollout_id: str) -> RolloutRecord:

@@ -58,6 +58,7 @@ def rollout_values(record: RolloutRecord) -> Values:
             "spec": record.model_dump(mode="json", include={"spec"})["spec"],
             "plan": record.plan.model_dump(mode="json"),
             "checked_at": record.checked_at,
+            "checked_generation": record.checked_generation,
             "summary": record.summary,
         }
         | check_values(record.checks, record.counted)
@@ -88,6 +89,7 @@ def rollout_record(row: Row[Any]) -> RolloutRecord:
         plan=Plan.model_validate(row.plan),
         checks=_CHECKS.validate_python(row.checks),
         checked_at=row.checked_at,
+        checked_generation=row.checked_generation,
         counted=row.counted_us * _MICROSECOND,
         summary=row.summary,
     )

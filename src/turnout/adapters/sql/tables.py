@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -127,6 +128,7 @@ rollouts = Table(
     Column("plan", JSON, nullable=False),
     Column("checks", JSON, nullable=False),
     Column("checked_at", UtcTime),
+    Column("checked_generation", Integer),
     Column("counted_us", BigInteger, nullable=False),
     Column("summary", CleanText, nullable=False),
     Index("ix_rollouts_flag_number", "flag", "number"),
@@ -186,19 +188,68 @@ outcomes = Table(
     Column("satisfaction", Double),
     Column("cost", Double),
     Column("values", JSON(none_as_null=True)),
+    Column("decided_by", Text),
+    Index("ix_outcomes_flag_generation_at_id", "flag", "generation", "at", "id"),
 )
 
-# Sums by unit, kept up with every batch; the key is in the order in which gates ask.
-unit_stats = Table(
-    "unit_stats",
+# The statistics of one generation of a flag's traffic, kept up with every batch. Whoever adds to them holds the lock of
+# this row first. `metrics` numbers the bits of the marks in `units`; `frozen` are limits that never change.
+windows = Table(
+    "windows",
+    metadata,
+    Column("flag", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("stable", Text, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("rejected", JSON, nullable=False),
+    Column("frozen", JSON, nullable=False),
+)
+
+# One metric on one arm. The sums by cluster and the counts by histogram bin are packed (see `adapters/sql/statistics.py`), because a batch
+# touches nearly all of them: as rows of their own they would be a thousand to write instead of one.
+series = Table(
+    "series",
     metadata,
     Column("flag", Text, primary_key=True),
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("metric", Text, primary_key=True),
     Column("variant", Text, primary_key=True),
-    Column("unit", Text, primary_key=True),
+    Column("units", BigInteger, nullable=False),
+    Column("hits", BigInteger, nullable=False),
     Column("samples", BigInteger, nullable=False),
     Column("total", Double, nullable=False),
     Column("squares", Double, nullable=False),
+    Column("clusters", LargeBinary, nullable=False),
+    Column("bins", LargeBinary, nullable=False),
+)
+
+minutes = Table(
+    "minutes",
+    metadata,
+    Column("flag", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("metric", Text, primary_key=True),
+    Column("variant", Text, primary_key=True),
+    Column("minute", Integer, primary_key=True, autoincrement=False),
+    Column("samples", BigInteger, nullable=False),
+    Column("total", Double, nullable=False),
+    Column("squares", Double, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("hits", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What has been counted of each unit: bit i of `metrics` (little-endian) says that it had a value of the window's i-th
+# metric; `seen` and `failed` are the minutes of its first outcome and of its first error.
+units = Table(
+    "units",
+    metadata,
+    Column("flag", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("variant", Text, primary_key=True),
+    Column("unit", Text, primary_key=True),
+    Column("metrics", LargeBinary, nullable=False),
+    Column("seen", Integer, nullable=False),
+    Column("failed", Integer),
     sqlite_with_rowid=False,
 )

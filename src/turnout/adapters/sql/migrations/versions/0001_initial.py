@@ -61,7 +61,11 @@ def upgrade() -> None:
         sa.Column("satisfaction", sa.Double(), nullable=True),
         sa.Column("cost", sa.Double(), nullable=True),
         sa.Column("values", sa.JSON(), nullable=True),
+        sa.Column("decided_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_outcomes"),
+    )
+    op.create_index(
+        "ix_outcomes_flag_generation_at_id", "outcomes", ["flag", "generation", "at", "id"], unique=False
     )
     op.create_table(
         "retired_flags",
@@ -88,6 +92,7 @@ def upgrade() -> None:
         sa.Column("plan", sa.JSON(), nullable=False),
         sa.Column("checks", sa.JSON(), nullable=False),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("checked_generation", sa.Integer(), nullable=True),
         sa.Column("counted_us", sa.BigInteger(), nullable=False),
         sa.Column("summary", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_rollouts"),
@@ -111,16 +116,55 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_store"),
     )
     op.create_table(
-        "unit_stats",
+        "windows",
+        sa.Column("flag", sa.Text(), nullable=False),
+        sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("stable", sa.Text(), nullable=False),
+        sa.Column("metrics", sa.JSON(), nullable=False),
+        sa.Column("rejected", sa.JSON(), nullable=False),
+        sa.Column("frozen", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("flag", "generation", name="pk_windows"),
+    )
+    op.create_table(
+        "series",
         sa.Column("flag", sa.Text(), nullable=False),
         sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("metric", sa.Text(), nullable=False),
         sa.Column("variant", sa.Text(), nullable=False),
-        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("hits", sa.BigInteger(), nullable=False),
         sa.Column("samples", sa.BigInteger(), nullable=False),
         sa.Column("total", sa.Double(), nullable=False),
         sa.Column("squares", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("flag", "generation", "metric", "variant", "unit", name="pk_unit_stats"),
+        sa.Column("clusters", sa.LargeBinary(), nullable=False),
+        sa.Column("bins", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("flag", "generation", "metric", "variant", name="pk_series"),
+    )
+    op.create_table(
+        "minutes",
+        sa.Column("flag", sa.Text(), nullable=False),
+        sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("metric", sa.Text(), nullable=False),
+        sa.Column("variant", sa.Text(), nullable=False),
+        sa.Column("minute", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("samples", sa.BigInteger(), nullable=False),
+        sa.Column("total", sa.Double(), nullable=False),
+        sa.Column("squares", sa.Double(), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("hits", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("flag", "generation", "metric", "variant", "minute", name="pk_minutes"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "units",
+        sa.Column("flag", sa.Text(), nullable=False),
+        sa.Column("generation", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("variant", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("metrics", sa.LargeBinary(), nullable=False),
+        sa.Column("seen", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("flag", "generation", "variant", "unit", name="pk_units"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -150,7 +194,10 @@ def downgrade() -> None:
     for table in (
         "evidence",
         "decisions",
-        "unit_stats",
+        "units",
+        "minutes",
+        "series",
+        "windows",
         "store",
         "rollouts",
         "retired_flags",
