@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
-from operator import mul
+from operator import itemgetter, mul
 from typing import Final, NamedTuple
 
 from turnout.adapters.intake import Attributed, FlagFacts, Measuring
@@ -33,6 +33,10 @@ Sample = tuple[str, int, float]
 """A unit, the cluster in which it is summed, and one value of it. (Naming the three costs more than summing them.)"""
 
 
+_Carrier = tuple[str, int, Mapping[str, float]]
+"""A unit, its cluster, and the values that one outcome of it has by metric."""
+
+
 class WindowKey(NamedTuple):
     """One generation of one flag's traffic."""
 
@@ -51,6 +55,23 @@ class Arrivals:
     facts: FlagFacts
     arms: dict[str, Arm] = field(default_factory=dict[str, Arm])
     rejected: Counter[str] = field(default_factory=Counter[str])
+
+    def accepted(self, carriers: Sequence[_Carrier]) -> dict[str, list[Sample]]:
+        """What outcomes carry, by metric, without the values out of bounds, which are counted."""
+        found = {ANY_METRIC: [(unit, place, 1.0) for unit, place, _ in carriers]}
+        for metric in sorted({metric for _, _, values in carriers for metric in values}):
+            samples = [
+                (unit, place, 0.0 if -_TINY < (value := values[metric]) < _TINY else value)
+                for unit, place, values in carriers
+                if metric in values
+            ]
+            asked = self.facts.measuring.get(metric, _PLAIN)
+            inside = [sample for sample in samples if asked.low <= sample[2] <= asked.high]
+            if len(inside) < len(samples):
+                self.rejected[metric] += len(samples) - len(inside)
+            if inside:
+                found[metric] = inside
+        return found
 
     def metrics(self) -> set[str]:
         """The metrics that have a value."""
@@ -274,29 +295,16 @@ def gathered(outcomes: Iterable[Attributed], facts: Mapping[str, FlagFacts]) -> 
 
     A number closer to 0 than 1e-100 counts as 0.
     """
-    windows: dict[WindowKey, Arrivals] = {}
+    places: defaultdict[tuple[str, int, str, int], list[_Carrier]] = defaultdict(list)
     for outcome, generation, at in outcomes:
-        if not outcome.drawn:
-            continue
-        key = WindowKey(outcome.flag, generation)
-        arrivals = windows.get(key)
-        if arrivals is None:
-            arrivals = windows[key] = Arrivals(facts[outcome.flag])
-        unit = outcome.unit
-        place = cluster(unit, CLUSTERS)
-        metrics = arrivals.arms.setdefault(outcome.variant, {}).setdefault(int(at.timestamp()) // 60, {})
-        metrics.setdefault(ANY_METRIC, []).append((unit, place, 1.0))
-        measuring = arrivals.facts.measuring
-        for metric, value in outcome.measurements().items():
-            asked = measuring.get(metric)
-            if asked is not None and not asked.low <= value <= asked.high:
-                arrivals.rejected[metric] += 1
-                continue
-            samples = metrics.get(metric)
-            if samples is None:
-                samples = metrics[metric] = []
-            samples.append((unit, place, value if abs(value) >= _TINY else 0.0))
-    return dict(sorted(windows.items()))
+        if outcome.drawn:
+            place = (outcome.flag, generation, outcome.variant, int(at.timestamp()) // 60)
+            places[place].append((outcome.unit, cluster(outcome.unit, CLUSTERS), outcome.measurements()))
+    windows: dict[WindowKey, Arrivals] = {}
+    for (flag, generation, variant, minute), carriers in sorted(places.items(), key=itemgetter(0)):
+        arrivals = windows.setdefault(WindowKey(flag, generation), Arrivals(facts[flag]))
+        arrivals.arms.setdefault(variant, {})[minute] = arrivals.accepted(carriers)
+    return windows
 
 
 def rejected_by(windows: Mapping[WindowKey, Arrivals]) -> dict[str, int]:

@@ -20,6 +20,7 @@ class Assignment(NamedTuple):
     ``value`` is the variant's, or the caller's default when ``variant`` is None. It is shared with every other
     assignment: read it, never change it. ``reason`` is flagd's: STATIC, TARGETING_MATCH, DEFAULT, DISABLED or ERROR.
     ``generation`` numbers the traffic the unit was assigned under. ``error`` says what went wrong, if anything did.
+    ``decided_by`` is the part of the flag that decided: see ``decidedBy`` of `turnout.resolver.Resolution`.
     """
 
     flag: str
@@ -29,6 +30,7 @@ class Assignment(NamedTuple):
     unit: str
     generation: int | None
     error: str | None
+    decided_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

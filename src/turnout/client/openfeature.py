@@ -24,7 +24,7 @@ from openfeature.flag_evaluation import FlagMetadata, FlagResolutionDetails, Fla
 from openfeature.provider import AbstractProvider, Metadata
 from openfeature.track import TrackingEventDetails, TrackingValue
 
-from turnout.client.assignment import State
+from turnout.client.assignment import Assignment, State
 from turnout.client.turnout import Turnout
 from turnout.resolver import Resolution
 
@@ -126,7 +126,8 @@ class TurnoutProvider(AbstractProvider):
         The attribute ``flag`` names the flag and the event's value counts for the metric of the event's name:
         ``track("quality", context, TrackingEventDetails(0.9, {"flag": "answer-engine"}))``. Further attributes that
         are numbers, and ``ok``, are measurements too. Without ``flag`` the event's name is the flag's key. The variant
-        is the one that the context gets now, unless the attributes ``variant`` and ``generation`` say what was served.
+        is the one that the context gets now, unless the attributes ``variant``, ``generation`` and ``decidedBy`` say what
+        was served.
         """
         if self._client is None:
             return
@@ -142,13 +143,17 @@ class TurnoutProvider(AbstractProvider):
         self, client: Turnout, flag: str, context: EvaluationContext, attributes: dict[str, TrackingValue]
     ) -> None:
         measured: dict[str, object] = {name: value for name, value in attributes.items() if _measures(name, value)}
-        served: dict[str, object] = {"variant": attributes.get("variant"), "generation": attributes.get("generation")}
-        if served["variant"] is None:
+        served: Mapping[str, object] = attributes
+        if served.get("variant") is None:
             found = client.evaluate(flag, context.targeting_key, context.attributes)
-            served = {"variant": found.variant, "generation": found.metadata.get("generation")}
+            served = {"variant": found.variant, **_scalars(found)}
+        told = served.get("variant"), served.get("generation"), served.get("decidedBy")
         # Untyped attributes may hold anything: reporting checks them, and counts what it cannot use.
+        variant, generation, decided_by = cast("tuple[str, int, str]", told)
+        unit = context.targeting_key or ""
+        assignment = Assignment(flag, variant, None, "TARGETING_MATCH", unit, generation, None, decided_by)
         report = cast("Callable[..., bool]", client.report)
-        report(flag, **{**measured, **served, "unit": context.targeting_key})
+        report(assignment, **measured)
 
     def _details(
         self,

@@ -19,12 +19,13 @@ class Subject:
     variant: str | None
     unit: str | None
     generation: int | None
+    decided_by: str | None = None
 
 
 def subject(what: Assignment | str, variant: str | None, unit: str | None, generation: int | None) -> Subject:
     """The subject of a report about ``what``: an assignment, or a flag's key and the rest in words."""
     if isinstance(what, Assignment):
-        return Subject(what.flag, what.variant, what.unit, what.generation)
+        return Subject(what.flag, what.variant, what.unit, what.generation, what.decided_by)
     return Subject(what, variant, unit, generation)
 
 
@@ -37,6 +38,7 @@ def outcome(about: Subject, id: str | None, measured: Mapping[str, object], valu
         "variant": about.variant,
         "unit": about.unit,
         "generation": about.generation,
+        "decided_by": about.decided_by,
         "values": values,
         "at": datetime.now(UTC),
     }

@@ -105,7 +105,8 @@ class Turnout:
         try:
             _, variant, value, reason, _, error, metadata = self._current.snapshot.resolve(flag, unit, attributes)
             served = default if variant is None else value
-            return _assign(Assignment, (flag, variant, served, reason, unit, metadata.get("generation"), error))
+            generation, decided_by = metadata.get("generation"), metadata.get("decidedBy")
+            return _assign(Assignment, (flag, variant, served, reason, unit, generation, error, decided_by))
         except Exception as error:
             return Assignment(flag, None, default, "ERROR", unit, None, f"{type(error).__name__}: {error}")
 

@@ -45,8 +45,13 @@ class Outcome(Frozen):
 
     @property
     def drawn(self) -> bool:
-        """Whether the rollout's traffic decided, so that the outcome counts for its statistics."""
-        return self.decided_by is None or self.decided_by == "traffic"
+        """Whether the flag's traffic decided, so that the outcome counts for its statistics.
+
+        Not so where a rule, a segment or an emergency stop did. Traffic that goes to one arm alone is ``static``, and a
+        split that has no arm for somebody ``default``: these are traffic too.
+        """
+        decided_by = self.decided_by or "traffic"
+        return decided_by != "stopped" and not decided_by.startswith(("rule:", "segment:"))
 
     def measurements(self) -> dict[str, float]:
         """The outcome's number for every metric it carries; rates are 0 or 1."""

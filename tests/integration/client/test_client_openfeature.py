@@ -180,6 +180,7 @@ def test_tracking_is_reporting(controller: Controller, client: Turnout, features
     features.track("clicks", context, TrackingEventDetails(2, {"flag": FLAG, "id": "second", "latency_ms": 5}))
     features.track(FLAG, context, TrackingEventDetails(None, {"ok": False, "id": "third"}))
     attributes: dict[str, Any] = {"flag": FLAG, "id": "fourth", "variant": "lightrag", "generation": 7}
+    attributes["decidedBy"] = "rule:staff"
     features.track("cost", context, TrackingEventDetails(1, attributes))
     assert client.flush()
     stored = controller.stored
@@ -188,6 +189,7 @@ def test_tracking_is_reporting(controller: Controller, client: Turnout, features
     assert stored["first"]["quality"] == 0.9
     assert (stored["second"]["values"], stored["second"]["latency_ms"]) == ({"clicks": 2.0}, 5.0)
     assert stored["third"]["ok"] is False
+    assert [stored[id].get("decided_by") for id in ("first", "third", "fourth")] == ["traffic", "traffic", "rule:staff"]
     assert (stored["fourth"]["cost"], stored["fourth"]["variant"], stored["fourth"]["generation"]) == (
         1.0,
         "lightrag",

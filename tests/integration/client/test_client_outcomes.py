@@ -12,8 +12,11 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from tests.integration.client.conftest import Connect
-from tests.integration.client.controller import FLAG, Answer, Controller, eventually, failing, free_port
+from tests.integration.client.controller import FLAG, Answer, Controller, eventually, failing, free_port, written
 from turnout import Turnout
+from turnout.domain.flags import Flag, initial_traffic
+from turnout.domain.outcomes import Outcome
+from turnout.domain.snapshot import PublishedFlag
 
 
 def report(client: Turnout, count: int, first: int = 0) -> set[str]:
@@ -47,7 +50,30 @@ def test_an_outcome_arrives_as_reported(controller: Controller, connect: Connect
         "satisfaction": 4.0,
         "cost": 0.01,
         "values": {"citations": 7.0, "answer_length": 310.5},
+        "decided_by": "traffic",
     }
+
+
+def test_an_outcome_tells_which_part_of_the_flag_decided(controller: Controller, connect: Connect) -> None:
+    """Outcomes of users whom a rule serves say so, and so the controller leaves them out of comparisons."""
+    staff = {"name": "staff", "if": {"===": [{"var": "team"}, "qa"]}, "serve": "lightrag"}
+    definition = Flag.model_validate(
+        {"key": FLAG, "variants": {"perplexity": 1, "lightrag": 2}, "stable": "perplexity", "rules": [staff]}
+    )
+    published = PublishedFlag(definition=definition, traffic=initial_traffic(definition))
+    controller.document = written(published)
+    client = connect(controller.url)
+    assert client.report(client.resolve(FLAG, "ann", team="qa"), ok=True, id="by-rule")
+    assert client.report(client.resolve(FLAG, "ben", team="ops"), ok=True, id="by-traffic")
+    assert client.report(FLAG, variant="lightrag", unit="cy", ok=True, id="unsaid")
+    assert client.flush()
+    told = {id: Outcome.model_validate({"id": id, **fields}) for id, fields in controller.stored.items()}
+    assert {id: outcome.decided_by for id, outcome in told.items()} == {
+        "by-rule": "rule:staff",
+        "by-traffic": "traffic",
+        "unsaid": None,
+    }
+    assert {id for id, outcome in told.items() if not outcome.drawn} == {"by-rule"}
 
 
 def test_an_outcome_needs_no_assignment(controller: Controller, connect: Connect) -> None:

@@ -119,9 +119,9 @@ async def test_quantile_gates_get_their_exceedances(stores: Stores) -> None:
         an_outcome("4", "u3"),
     ]
     await stores.outcomes.record(batch, NOW)
-    slow = await stores.outcomes.stats(FLAG, 2, exceedance("response_time", 100))
+    slow = await stores.outcomes.stats(FLAG, 2, exceedance("response_time", 100.0))
     assert slow["old"] == ArmStats(units=2, samples=3, total=2, squares=2, nn=5, yy=2, ny=3, clusters=2)
-    assert (await stores.outcomes.stats(FLAG, 2, exceedance("tokens", 7)))["old"].total == 1
+    assert (await stores.outcomes.stats(FLAG, 2, exceedance("tokens", 7.0)))["old"].total == 1
 
 
 async def test_only_quantiles_of_outcomes_have_exceedances(stores: Stores) -> None:
@@ -135,8 +135,8 @@ async def test_only_quantiles_of_outcomes_have_exceedances(stores: Stores) -> No
     await stores.rollouts.open(a_rollout(plan=a_plan(gates=gates)))
     await stores.rollouts.commit(a_move(1, 2))
     await stores.outcomes.record([an_outcome("1", latency_ms=101, cost=2)], NOW)
-    assert await stores.outcomes.stats(FLAG, 2, exceedance("response_time", 100)) == {}
-    assert await stores.outcomes.stats(FLAG, 2, exceedance("cost", 1)) == {}
+    assert await stores.outcomes.stats(FLAG, 2, exceedance("response_time", 100.0)) == {}
+    assert await stores.outcomes.stats(FLAG, 2, exceedance("cost", 1.0)) == {}
 
 
 async def test_the_next_rollout_brings_its_own_thresholds(stores: Stores) -> None:
@@ -147,7 +147,7 @@ async def test_the_next_rollout_brings_its_own_thresholds(stores: Stores) -> Non
     await stores.rollouts.open(a_rollout("r2", candidate="old", stable="new", plan=plan))
     await stores.rollouts.commit(a_move(1, 4, rollout_id="r2"))
     await stores.outcomes.record([an_outcome("2", latency_ms=500)], NOW)
-    above = await stores.outcomes.stats(FLAG, 4, exceedance("response_time", 400))
+    above = await stores.outcomes.stats(FLAG, 4, exceedance("response_time", 400.0))
     assert above["old"].total == 1
 
 

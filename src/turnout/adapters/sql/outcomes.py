@@ -12,15 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from turnout.adapters.intake import Attributed, attributed
+from turnout.adapters.intake import attributed
 from turnout.adapters.sql import statistics, tables
 from turnout.adapters.sql.engine import Database
 from turnout.adapters.sql.facts import KnownFlags
+from turnout.adapters.sql.keeping import keep, outcome_of
 from turnout.adapters.sql.packing import unpack_bins
 from turnout.adapters.sql.statistics import in_window
-from turnout.adapters.sql.upserts import keep_first
 from turnout.adapters.tally import WindowKey, gathered, rejected_by
 from turnout.domain.histogram import Histogram
 from turnout.domain.outcomes import ANY_METRIC, Outcome
@@ -28,7 +27,6 @@ from turnout.domain.stats import ArmStats, Minute
 from turnout.ports.outcomes import Receipt
 
 _OUTCOMES, _SERIES, _MINUTES, _WINDOWS = tables.outcomes, tables.series, tables.minutes, tables.windows
-_PLAIN = ("id", "flag", "variant", "unit", "ok", "latency_ms", "quality", "satisfaction", "cost", "decided_by")
 _PAGE = 2000
 
 
@@ -44,7 +42,7 @@ class SqlOutcomeStore:
         async with self._database.writing() as connection:
             facts = await self._known.facts(connection)
             kept, unknown = attributed(outcomes, facts, received)
-            new = await self._keep(connection, [kept[id] for id in sorted(kept)], received)
+            new = await keep(connection, [kept[id] for id in sorted(kept)], received)
             arrivals = gathered((kept[id] for id in new), facts)
             await statistics.add(connection, arrivals)
         return Receipt(len(new), len(outcomes) - unknown - len(new), unknown, rejected_by(arrivals))
@@ -99,7 +97,7 @@ class SqlOutcomeStore:
         page = await self._read(query)
         while page:
             for row in page:
-                yield _outcome(row)
+                yield outcome_of(row)
             last = page[-1]
             page = await self._read(query.where(at >= last.at, or_(at > last.at, id > last.id)))
 
@@ -107,26 +105,3 @@ class SqlOutcomeStore:
         async with self._database.reading() as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
         return rows
-
-    async def _keep(self, connection: AsyncConnection, outcomes: Sequence[Attributed], received: datetime) -> list[str]:
-        """Insert the outcomes; returns the ids that are new."""
-        if not outcomes:
-            return []
-        statement = keep_first(self._database.dialect, _OUTCOMES).returning(_OUTCOMES.c.id)
-        rows = [_values(outcome, received) for outcome in outcomes]
-        return list(await connection.scalars(statement, rows))
-
-
-def _values(attributed: Attributed, received: datetime) -> dict[str, Any]:
-    outcome = attributed.outcome
-    return {name: getattr(outcome, name) for name in _PLAIN} | {
-        "generation": attributed.generation,
-        "at": attributed.at,
-        "received": received,
-        "values": outcome.values or None,
-    }
-
-
-def _outcome(row: Any) -> Outcome:
-    fields = {name: getattr(row, name) for name in _PLAIN}
-    return Outcome.model_validate(fields | {"generation": row.generation, "at": row.at, "values": row.values or {}})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import json
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, select, update
@@ -10,15 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from turnout.adapters.sql import tables
 from turnout.adapters.sql.packing import pack_bins, pack_clusters, unpack_bins, unpack_clusters
-from turnout.adapters.sql.upserts import accumulate, keep_first, upsert
+from turnout.adapters.sql.upserts import accumulate, each_of, keep_first, upsert
 from turnout.adapters.tally import ENOUGH_TO_FREEZE, Arrivals, Mark, Series, Window, WindowKey
 
 _WINDOWS, _SERIES, _MINUTES, _UNITS = tables.windows, tables.series, tables.minutes, tables.units
 _SUMS = ("samples", "total", "squares", "units", "hits")
 _SERIES_VALUES = ("units", "hits", "samples", "total", "squares", "clusters", "bins")
 _MARK_VALUES = ("metrics", "seen", "failed")
-# SQLite takes 32,766 parameters and asyncpg 32,767.
-_AT_ONCE = 10_000
 
 
 async def add(connection: AsyncConnection, batch: Mapping[WindowKey, Arrivals]) -> None:
@@ -45,9 +44,8 @@ def in_window(table: Table, key: WindowKey) -> ColumnElement[bool]:
 
 def series_of(row: Any) -> Series:
     """The series of a row, without its minutes."""
-    series = Series(row.units, row.hits, row.samples, row.total, row.squares, bins=unpack_bins(row.bins))
-    unpack_clusters(row.clusters, series.counts, series.totals)
-    return series
+    sums = row.units, row.hits, row.samples, row.total, row.squares
+    return Series(*sums, *unpack_clusters(row.clusters), unpack_bins(row.bins))
 
 
 async def _locked(connection: AsyncConnection, batch: Mapping[WindowKey, Arrivals]) -> dict[WindowKey, Window]:
@@ -72,19 +70,19 @@ async def _locked(connection: AsyncConnection, batch: Mapping[WindowKey, Arrival
 
 async def _load_series(connection: AsyncConnection, key: WindowKey, window: Window, arrivals: Arrivals) -> None:
     here = _SERIES.c.metric.in_(sorted(arrivals.series())) & _SERIES.c.variant.in_({*arrivals.arms, window.stable})
-    for row in await connection.execute(select(_SERIES).where(in_window(_SERIES, key) & here)):
+    for row in (await connection.execute(select(_SERIES).where(in_window(_SERIES, key) & here))).all():
         window.arms[row.variant].series[row.metric] = series_of(row)
 
 
 async def _load_marks(
     connection: AsyncConnection, key: WindowKey, window: Window, variant: str, units: Collection[str]
 ) -> None:
-    marks, ordered = window.arms[variant].marks, sorted(units)
-    for start in range(0, len(ordered), _AT_ONCE):
-        here = (_UNITS.c.variant == variant) & _UNITS.c.unit.in_(ordered[start : start + _AT_ONCE])
-        query = select(_UNITS.c.unit, _UNITS.c.seen, _UNITS.c.metrics, _UNITS.c.failed)
-        for unit, seen, metrics, failed in await connection.execute(query.where(in_window(_UNITS, key) & here)):
-            marks[unit] = Mark(seen, int.from_bytes(metrics, "little"), failed)
+    marks = window.arms[variant].marks
+    among = _UNITS.c.unit.in_(each_of(connection.dialect.name))
+    query = select(_UNITS.c.unit, _UNITS.c.seen, _UNITS.c.metrics, _UNITS.c.failed)
+    its = query.where(in_window(_UNITS, key), _UNITS.c.variant == variant, among)
+    for unit, seen, metrics, failed in (await connection.execute(its, {"texts": json.dumps(sorted(units))})).all():
+        marks[unit] = Mark(seen, int.from_bytes(metrics, "little"), failed)
 
 
 async def _earlier(connection: AsyncConnection, key: WindowKey, metric: str, stable: str) -> Mapping[int, int] | None:
@@ -121,10 +119,10 @@ async def _save(connection: AsyncConnection, key: WindowKey, window: Window) -> 
 
 
 async def _write(
-    connection: AsyncConnection, table: Table, replaced: Iterable[str], rows: list[dict[str, Any]]
+    connection: AsyncConnection, table: Table, replaced: tuple[str, ...], rows: list[dict[str, Any]]
 ) -> None:
     if rows:
-        await connection.execute(upsert(connection.dialect.name, table, tuple(replaced)), rows)
+        await connection.execute(upsert(connection.dialect.name, table, replaced), rows)
 
 
 def _series_values(series: Series) -> dict[str, Any]:

@@ -205,7 +205,7 @@ windows = Table(
     Column("frozen", JSON, nullable=False),
 )
 
-# One metric on one arm. The sums by cluster and the counts by histogram bin are packed (see `adapters/sql/statistics.py`), because a batch
+# One metric on one arm. The sums by cluster and the counts by histogram bin are packed (see `packing`), because a batch
 # touches nearly all of them: as rows of their own they would be a thousand to write instead of one.
 series = Table(
     "series",

@@ -1,11 +1,12 @@
-"""INSERT … ON CONFLICT, which SQLAlchemy words per database."""
+"""What SQLAlchemy words per database: INSERT … ON CONFLICT, and a list of any length as one parameter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 
-from sqlalchemy import Table
+from sqlalchemy import JSON, Select, Table, bindparam, cast, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import Text
 
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -15,20 +16,32 @@ def insert_into(dialect: str, table: Table) -> Insert:
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
-def upsert(dialect: str, table: Table, replaced: Sequence[str]) -> Insert:
+@cache
+def upsert(dialect: str, table: Table, replaced: tuple[str, ...]) -> Insert:
     """Insert a row, or replace the columns ``replaced`` of the one with its primary key."""
     statement = insert_into(dialect, table)
     values = {name: statement.excluded[name] for name in replaced}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 
 
-def accumulate(dialect: str, table: Table, added: Sequence[str]) -> Insert:
+@cache
+def accumulate(dialect: str, table: Table, added: tuple[str, ...]) -> Insert:
     """Insert a row, or add its columns ``added`` to those of the one with its primary key."""
     statement = insert_into(dialect, table)
     values = {name: table.c[name] + statement.excluded[name] for name in added}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 
 
+@cache
 def keep_first(dialect: str, table: Table) -> Insert:
     """Insert a row unless there is one with its primary key."""
     return insert_into(dialect, table).on_conflict_do_nothing(index_elements=list(table.primary_key))
+
+
+@cache
+def each_of(dialect: str) -> Select[tuple[str]]:
+    """A subselect for IN: the texts of the JSON array in the parameter ``texts``, of which there may be any number."""
+    texts = bindparam("texts", type_=Text)
+    if dialect == "sqlite":
+        return select(func.json_each(texts).table_valued("value").c.value)
+    return select(func.json_array_elements_text(cast(texts, JSON)).column_valued("value"))
