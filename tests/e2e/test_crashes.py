@@ -57,7 +57,7 @@ def test_no_acknowledged_outcome_is_lost_or_counted_twice_when_the_api_is_killed
     assert traffic.retries > 0
     database = sqlite3.connect(stack.data / "turnout.db")
     kept = {row[0] for row in database.execute("SELECT id FROM outcomes")}
-    (counted,) = database.execute("SELECT SUM(samples) FROM unit_stats WHERE metric = 'success_rate'").fetchone()
+    (counted,) = database.execute("SELECT SUM(samples) FROM series WHERE metric = 'success_rate'").fetchone()
     database.close()
     assert set(traffic.acknowledged) <= kept
     assert counted == len(kept)
