@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 
+from benchmarks import storing
 from benchmarks.report import Section, quantile
 from benchmarks.stack import FLAG, FLAGS, Addresses
 
@@ -22,11 +23,16 @@ def measure(at: Addresses) -> Section:
         outcomes = [_timed(http, "/v1/outcomes", {"outcomes": _batch(n)}) for n in range(BATCHES)]
         evaluations = [_timed(http, f"/ofrep/v1/evaluate/flags/{FLAG}", _context(n)) for n in range(EVALUATIONS)]
     return Section(
-        "Intake and evaluation over HTTP",
-        f"One connection, one request at a time: {BATCHES} batches of {BATCH} outcomes (five metrics each, 2,000 "
-        f"users, acknowledged when committed to SQLite), then {EVALUATIONS:,} OFREP evaluations.",
+        "Intake and evaluation",
+        f"Over HTTP, on one connection, one request at a time: {BATCHES} batches of {BATCH} outcomes (five metrics "
+        f"each, 2,000 users, acknowledged when committed to SQLite), then {EVALUATIONS:,} OFREP evaluations. "
+        + storing.METHOD,
         ("request", "per second", "p50", "p99"),
-        [_row(f"outcomes, {BATCH} a batch", outcomes, BATCH), _row("OFREP evaluation", evaluations, 1)],
+        [
+            _row(f"outcomes, {BATCH} a batch", outcomes, BATCH),
+            _row("OFREP evaluation", evaluations, 1),
+            *storing.rows(),
+        ],
     )
 
 
@@ -42,6 +48,7 @@ def _batch(number: int) -> list[dict[str, object]]:
             "quality": 0.8,
             "satisfaction": 4.0,
             "cost": 0.001,
+            "decided_by": "traffic",
         }
         for i in range(BATCH)
     ]

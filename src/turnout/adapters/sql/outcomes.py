@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Column, Executable, or_, select
 
 from turnout.adapters.intake import attributed
 from turnout.adapters.sql import statistics, tables
@@ -82,13 +82,11 @@ class SqlOutcomeStore:
 
     async def rejected(self, flag: str, generation: int) -> Mapping[str, int]:
         """See `OutcomeStore.rejected`."""
-        here = in_window(_WINDOWS, WindowKey(flag, generation))
-        return next((row.rejected for row in await self._read(select(_WINDOWS.c.rejected).where(here))), {})
+        return await self._document(_WINDOWS.c.rejected, WindowKey(flag, generation))
 
     async def frozen(self, flag: str, generation: int) -> Mapping[str, float]:
         """See `OutcomeStore.frozen`."""
-        here = in_window(_WINDOWS, WindowKey(flag, generation))
-        return next((row.frozen for row in await self._read(select(_WINDOWS.c.frozen).where(here))), {})
+        return await self._document(_WINDOWS.c.frozen, WindowKey(flag, generation))
 
     async def replay(self, flag: str, generation: int) -> AsyncIterator[Outcome]:
         """See `OutcomeStore.replay`. Read page by page: nothing is locked or held open while the caller works."""
@@ -101,7 +99,11 @@ class SqlOutcomeStore:
             last = page[-1]
             page = await self._read(query.where(at >= last.at, or_(at > last.at, id > last.id)))
 
-    async def _read(self, query: Select[Any]) -> Sequence[Any]:
+    async def _document(self, column: Column[Any], key: WindowKey) -> dict[str, Any]:
+        async with self._database.reading() as connection:
+            return await connection.scalar(select(column).where(in_window(_WINDOWS, key))) or {}
+
+    async def _read(self, query: Executable) -> Sequence[Any]:
         async with self._database.reading() as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
         return rows

@@ -53,7 +53,7 @@ async def _locked(connection: AsyncConnection, batch: Mapping[WindowKey, Arrival
 
     Everybody locks them in this order, and after all outcomes are inserted: so nobody waits for somebody who waits.
     """
-    new = [
+    new: list[dict[str, Any]] = [
         {**key._asdict(), "stable": arrivals.facts.stable, "metrics": [], "rejected": {}, "frozen": {}}
         for key, arrivals in batch.items()
     ]
