@@ -25,8 +25,9 @@ class Outcome(Frozen):
     traffic generation the unit was resolved under (the flag's metadata has it); without one, the generation
     published at intake counts. ``latency_ms`` is in milliseconds, ``cost`` in the caller's currency; ``quality``
     and ``satisfaction`` are on the caller's scale. ``values`` holds any further number by metric name.
-    ``decided_by`` is what the evaluation's metadata says under ``decidedBy``: outcomes of units that a rule, a segment
-    or an emergency stop served are kept, but were not drawn by chance and count for no comparison.
+    ``decided_by`` is what the evaluation's metadata says under ``decidedBy``: outcomes of units that a rule, a holdout,
+    a layer, a segment or an emergency stop served are kept, but were not drawn by the traffic and count for no
+    comparison.
     """
 
     id: Text = Field(max_length=200)
@@ -47,11 +48,11 @@ class Outcome(Frozen):
     def drawn(self) -> bool:
         """Whether the flag's traffic decided, so that the outcome counts for its statistics.
 
-        Not so where a rule, a segment or an emergency stop did. Traffic that goes to one arm alone is ``static``, and a
-        split that has no arm for somebody ``default``: these are traffic too.
+        Not so where a rule, a holdout, a layer, a segment or an emergency stop did: the first four are told by name,
+        as ``rule:staff``. Traffic that goes to one arm alone is ``static``, and a split that has no arm for somebody
+        ``default``: these are traffic too.
         """
-        decided_by = self.decided_by or "traffic"
-        return decided_by != "stopped" and not decided_by.startswith(("rule:", "segment:"))
+        return self.decided_by is None or (self.decided_by != "stopped" and ":" not in self.decided_by)
 
     def measurements(self) -> dict[str, float]:
         """The outcome's number for every metric it carries; rates are 0 or 1."""

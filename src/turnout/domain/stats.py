@@ -33,7 +33,8 @@ class Minute(Frozen):
     """What one minute added to one arm and metric. ``minute`` counts from the epoch.
 
     ``units`` counts units that were first seen on this arm in this minute (with whatever metric), ``hits`` those whose
-    first value above 0 fell into it (kept for the error rate).
+    first value above 0 fell into it (kept for the error rate). An earlier outcome that arrives late moves its unit to
+    its own minute.
     """
 
     minute: int

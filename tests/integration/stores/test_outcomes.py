@@ -1,4 +1,4 @@
-"""Outcomes: kept once, attributed to a generation, summed by unit."""
+"""Outcomes: kept once, attributed to a generation, summed by cluster of units."""
 
 from __future__ import annotations
 

@@ -16,10 +16,12 @@ from turnout.domain.outcomes import Outcome
         ("default", True),
         ("rule:staff", False),
         ("segment:berlin", False),
+        ("holdout:everyone", False),
+        ("layer:search", False),
         ("stopped", False),
     ],
 )
 def test_only_what_traffic_decided_was_drawn(decided_by: str | None, drawn: bool) -> None:
-    """Rules, segments and emergency stops serve whom they choose; all else is the flag's traffic, also at 100 %."""
+    """Rules, holdouts, layers, segments and emergency stops serve whom they choose; all else is the flag's traffic, also at 100 %."""
     fields = {"id": "1", "flag": "f", "variant": "v", "unit": "u", "decided_by": decided_by}
     assert Outcome.model_validate(fields).drawn is drawn
