@@ -26,8 +26,8 @@ START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 METHOD = (
     f"The store alone: {COUNT:,} outcomes with five metrics each, of {UNITS:,} users on two arms, straight into a "
     "fresh SQLite store after 5,000 to warm up, under a plan with two limits on the p95 of latency (one fixed, one "
-    "against stable), every batch committed with `synchronous=FULL`; outcomes per second of the process's CPU time (user and "
-    "system, all threads) and, in brackets, of wall time."
+    "against stable), every batch committed with `synchronous=FULL`; outcomes per second of the process's CPU time "
+    "(user and system, all threads) and, in brackets, of wall time."
 )
 
 

@@ -126,8 +126,8 @@ class TurnoutProvider(AbstractProvider):
         The attribute ``flag`` names the flag and the event's value counts for the metric of the event's name:
         ``track("quality", context, TrackingEventDetails(0.9, {"flag": "answer-engine"}))``. Further attributes that
         are numbers, and ``ok``, are measurements too. Without ``flag`` the event's name is the flag's key. The variant
-        is the one that the context gets now, unless the attributes ``variant``, ``generation`` and ``decidedBy`` say what
-        was served.
+        is the one that the context gets now, unless the attributes ``variant``, ``generation`` and ``decidedBy`` say
+        what was served.
         """
         if self._client is None:
             return

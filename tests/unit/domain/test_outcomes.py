@@ -22,6 +22,6 @@ from turnout.domain.outcomes import Outcome
     ],
 )
 def test_only_what_traffic_decided_was_drawn(decided_by: str | None, drawn: bool) -> None:
-    """Rules, holdouts, layers, segments and emergency stops serve whom they choose; all else is the flag's traffic, also at 100 %."""
+    """Rules, holdouts, layers, segments and stops serve whom they choose; all else is traffic, also at 100 %."""
     fields = {"id": "1", "flag": "f", "variant": "v", "unit": "u", "decided_by": decided_by}
     assert Outcome.model_validate(fields).drawn is drawn
