@@ -1,0 +1,77 @@
+"""A file or standard input as outcomes: CSV, JSON lines or Parquet, told by its first bytes."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from turnout.analysis.study.outcomes import Outcomes
+from turnout.cli.documents import STDIN
+from turnout.cli.failures import ExitCode, Failure, InvalidFile, usage
+from turnout.cli.recorded.gather import gathered
+from turnout.cli.recorded.texts import csv_chunks, json_chunks
+from turnout.cli.recorded.wanted import CHUNK, Chunk, Chunks, Wanted, missing_columns
+from turnout.domain.errors import Problem
+
+_PARQUET = b"PAR1"
+_MARK = b"\xef\xbb\xbf"
+
+
+def outcomes_of(source: str, wanted: Wanted) -> Outcomes:
+    """The outcomes in the file ``source``, or on standard input for ``-``.
+
+    Raises:
+        Failure: it cannot be read, or is Parquet without pyarrow.
+        InvalidFile: a cell, a line or a column is not what it should be.
+    """
+    name = "<stdin>" if source == STDIN else source
+    try:
+        if source == STDIN:
+            return _read(name, sys.stdin.buffer, wanted)
+        with Path(source).open("rb") as file:
+            return _read(name, file, wanted)
+    except UnicodeDecodeError as error:
+        raise usage(f"{source} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
+    except OSError as error:
+        raise usage(f"cannot read {source}: {error.strerror}; name a file, or - for standard input") from error
+
+
+def _read(name: str, raw: BinaryIO, wanted: Wanted) -> Outcomes:
+    file = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw))
+    head = file.peek(64)[:64].removeprefix(_MARK)
+    if head.startswith(_PARQUET):
+        return gathered(name, _parquet_chunks(name, file, wanted), wanted)
+    if head.lstrip()[:1] == b"[":
+        remedy = "write one object a line: jq -c '.[]'"
+        raise InvalidFile(name, [Problem("", "is a JSON array, not JSON lines", remedy, line=1)])
+    chunks = json_chunks if head.lstrip()[:1] == b"{" else csv_chunks
+    # Line ends inside quoted cells are the csv module's to read.
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    try:
+        return gathered(name, chunks(name, text, wanted), wanted)
+    finally:
+        text.detach()
+
+
+def _parquet_chunks(name: str, file: BinaryIO, wanted: Wanted) -> Chunks:
+    try:
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+    except ModuleNotFoundError:
+        remedy = "run: pip install pyarrow, or write it as CSV or JSON lines"
+        raise Failure(
+            ExitCode.UNAVAILABLE, "missing_package", f"{name} is Parquet, which pyarrow reads; {remedy}"
+        ) from None
+    # Parquet is read from its end.
+    table: Any = parquet.ParquetFile(file if file.seekable() else io.BytesIO(file.read()))
+    present = [str(column) for column in table.schema_arrow.names]
+    if not set(wanted.columns) <= set(present):
+        raise missing_columns(name, wanted, present)
+    first = 1
+    for batch in table.iter_batches(batch_size=CHUNK, columns=list(wanted.columns)):
+        cells: dict[str, Sequence[object]] = {column: batch.column(column).to_pylist() for column in wanted.columns}
+        yield Chunk(cells, lambda index, first=first: first + index)
+        first += int(batch.num_rows)
