@@ -11,7 +11,7 @@ from turnout.analysis.confseq import ConfidenceSequence, anytime_p
 from turnout.analysis.evidence import EValue, Side
 from turnout.analysis.intervals import Interval
 from turnout.analysis.study.fixed import level_effect
-from turnout.analysis.study.pairs import Pair, closed, scaled, status_of
+from turnout.analysis.study.pairs import Pair, closed, divided, scaled, status_of
 from turnout.analysis.study.question import Question
 from turnout.analysis.study.result import Estimate, Required
 from turnout.domain.stats import ArmStats
@@ -80,7 +80,7 @@ def against_limit(pair: Pair, question: Question) -> tuple[Estimate, Required]:
     bad, total = arm.stats.total / effect, arm.stats.samples / effect
     required = _by_evidence(lambda side: eprocess.evidence(bad, total, allowed, side), question)
     bounds = eprocess.anytime_interval(bad, total, allowed, half, half)
-    method = "beta-binomial e-process" + ("" if effect == 1 else f", counts divided by {effect:.3g}")
+    method = "beta-binomial e-process" + divided(effect)
     return _level(method, bounds, required), required
 
 
@@ -128,7 +128,7 @@ def _exceedances(pair: Pair, question: Question) -> Estimate:
         return _none("ratio", "no data")
     ours, theirs = pair.arm.stats, pair.control.stats
     sides = [counting.exceedance_evidence(ours, theirs, side) for side in ("fail", "pass")]
-    method = "exceedances, e-process" + ("" if pair.effect == 1 else f", counts divided by {pair.effect:.3g}")
+    method = "exceedances, e-process" + divided(pair.effect)
     if sides[0].muted:
         rate = ours.total / ours.samples / (theirs.total / theirs.samples) if theirs.total else None
         return _ratio(method, rate, 0.0, math.inf, 1.0).model_copy(update={"note": _WHY[sides[0].muted]})

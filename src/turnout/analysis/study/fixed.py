@@ -12,7 +12,7 @@ from turnout.analysis.abtest import Comparison
 from turnout.analysis.clusters import absolute_effect, sums_of
 from turnout.analysis.cuped import Adjusted, Pairs, cuped
 from turnout.analysis.evidence import Floats
-from turnout.analysis.study.pairs import Pair, closed, scaled, status_of
+from turnout.analysis.study.pairs import Pair, closed, divided, scaled, status_of
 from turnout.analysis.study.question import Question
 from turnout.analysis.study.result import Adjustment, Estimate, Ranks, Required
 from turnout.analysis.study.sums import Arm
@@ -33,7 +33,7 @@ def comparison(pair: Pair, question: Question) -> tuple[Comparison, str, str]:
     found = abtest.score(ours, theirs, question.confidence)
     if not pair.single:
         note = few or ("few events for an approximation" if abtest.sparse(ours, theirs) else "")
-        return found, f"Miettinen-Nurminen score, counts divided by {pair.effect:.3g}", note
+        return found, "Miettinen-Nurminen score" + divided(pair.effect), note
     if not abtest.sparse(ours, theirs):
         return found, "Miettinen-Nurminen score", few
     p_value = abtest.fisher((round(ours[0]), round(ours[1])), (round(theirs[0]), round(theirs[1])))
@@ -129,7 +129,7 @@ def _rate_level(pair: Pair, question: Question) -> tuple[Estimate, Required]:
     found = intervals.wilson(bad, total, question.confidence)
     z = (bad / total - allowed) / math.sqrt(allowed * (1 - allowed) / total)
     required = _required(float(ndtr(z)), float(ndtr(-z)), question)
-    method = "Wilson score" if effect == 1 else f"Wilson score, counts divided by {effect:.3g}"
+    method = "Wilson score" + divided(effect)
     return _level(Comparison(bad / total, found.low, found.high, z, 1.0, math.inf), method, required), required
 
 

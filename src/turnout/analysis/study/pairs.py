@@ -81,3 +81,8 @@ def status_of(p_met: float, p_broken: float, alpha: float) -> Status:
 def closed(value: float) -> float | None:
     """An end of an interval, None where it is open."""
     return value if math.isfinite(value) else None
+
+
+def divided(effect: float) -> str:
+    """What the method's name says of a design effect."""
+    return "" if effect < 1.005 else f", counts divided by {effect:.3g}"

@@ -34,6 +34,7 @@ class _Gathering:
     def __init__(self, name: str, wanted: Wanted) -> None:
         self._name, self._wanted = name, wanted
         self._codes: dict[str, dict[str, int]] = {wanted.unit: {}, wanted.arm: {}, wanted.segment: {}}
+        self._exact: dict[str, dict[str, int]] = {column: {} for column in self._codes}
         self._arrays: dict[str, list[Floats]] = {}
         self._places: dict[str, list[Codes]] = {}
         self._identities: set[str] = set()
@@ -85,14 +86,23 @@ class _Gathering:
         """Texts as numbers in the order of their first appearance, -1 for a blank."""
         known = self._codes[column]
         cells = chunk.cells[column]
-        texts = ["" if cell is None else str(cell).strip() for cell in cells]
-        coded = np.fromiter(
-            (known.setdefault(text, len(known)) if text else -1 for text in texts), np.int64, len(texts)
-        )
+        texts = cells if set(map(type, cells)) <= {str} else ["" if cell is None else str(cell) for cell in cells]
+        codes = list(map(self._exact[column].get, texts))
+        if None in codes:
+            codes = [
+                self._code(column, text) if code is None else code for text, code in zip(texts, codes, strict=True)
+            ]
+        coded = np.asarray(codes, dtype=np.int64)
         if column == self._wanted.segment and len(known) > _MOST_SEGMENTS:
             remedy = f"name a column of at most {_MOST_SEGMENTS} different values"
             raise InvalidFile(self._name, [Problem(column, "has too many segments", remedy, line=chunk.line(0))])
         return coded
+
+    def _code(self, column: str, text: str) -> int:
+        """The number of a text that was not seen as it is; blanks around it do not count."""
+        known, bare = self._codes[column], text.strip()
+        code = self._exact[column][text] = known.setdefault(bare, len(known)) if bare else -1
+        return code
 
     def _new(self, identities: Sequence[object], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """``keep`` without rows whose identity was seen before; a row without one is never a repetition."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from operator import itemgetter
-from typing import cast
+from typing import Protocol, cast
 
 from turnout.cli.failures import InvalidFile
 from turnout.cli.recorded.wanted import CHUNK, Chunk, Chunks, Wanted, missing_columns
@@ -25,7 +25,7 @@ def csv_chunks(name: str, text: Iterator[str], wanted: Wanted) -> Chunks:
     first = next(text, "")
     if not first.strip():
         raise InvalidFile(name, [Problem("", "is empty", "begin with a line of column names", line=1)])
-    reader = csv.reader(_rejoined(first, text), delimiter=max(_SEPARATORS, key=first.count), strict=True)
+    reader = csv.reader(chain((first,), text), delimiter=max(_SEPARATORS, key=first.count), strict=True)
     try:
         header = [column.strip() for column in next(reader)]
         if not set(wanted.columns) <= set(header):
@@ -56,17 +56,22 @@ def json_chunks(name: str, text: Iterator[str], wanted: Wanted) -> Chunks:
         raise missing_columns(name, wanted, list(seen))
 
 
-def _rejoined(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+class _Reader(Protocol):
+    """What `csv.reader` gives."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+    def __next__(self) -> list[str]: ...
 
 
-def _csv_rows(name: str, reader: Iterable[list[str]], header: Sequence[str], wanted: Wanted) -> Chunks:
+def _csv_rows(name: str, reader: _Reader, header: Sequence[str], wanted: Wanted) -> Chunks:
     places = [header.index(column) for column in wanted.columns]
     # One place alone would give cells instead of tuples of cells.
     pick = itemgetter(*places, places[0])
-    rows, line = iter(reader), 2
-    while chunk := list(islice(rows, CHUNK)):
+    line = reader.line_num + 1
+    while chunk := list(islice(reader, CHUNK)):
         sizes = set(map(len, chunk))
         if sizes != {len(header)}:
             _check_sizes(name, chunk, len(header), line)
@@ -74,7 +79,7 @@ def _csv_rows(name: str, reader: Iterable[list[str]], header: Sequence[str], wan
         cells = tuple(zip(*map(pick, full), strict=True))
         if cells:
             yield Chunk(dict(zip(wanted.columns, cells, strict=False)), _Lines(chunk, line))
-        line += _height(chunk)
+        line = reader.line_num + 1
 
 
 class _Lines:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from turnout.cli.failures import InvalidFile
 from turnout.domain.errors import Problem
 
-CHUNK = 50_000
+CHUNK = 10_000
 """Rows that are read, checked and turned into arrays together."""
 
 
