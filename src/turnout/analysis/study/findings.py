@@ -13,6 +13,7 @@ from turnout.analysis.study.metrics import Metric
 from turnout.analysis.study.outcomes import Codes
 from turnout.analysis.study.pairs import Pair, closed
 from turnout.analysis.study.planned import power
+from turnout.analysis.study.question import Question
 from turnout.analysis.study.result import Adjustment, Estimate, Finding, Ranks, Requirement, Simultaneous
 from turnout.analysis.study.segments import by_segment
 
@@ -55,11 +56,11 @@ def _compared(context: Context, values: Measured, arm: int) -> Finding:
     detectable, at_margin = power(pair, question, margin, left)
     return finding.model_copy(
         update={
-            "fixed": look and look.estimate,
-            "ranks": look and look.ranks,
-            "adjustment": look and look.adjustment,
+            "fixed": look.estimate if look else None,
+            "ranks": look.ranks if look else None,
+            "adjustment": look.adjustment if look else None,
             "anytime": _at_any_time(values, arm, pair) if question.anytime else None,
-            "requirement": _requirement(context, pair, look and look.comparison),
+            "requirement": _requirement(question, pair, look.comparison if look else None),
             "detectable": detectable,
             "power_at_margin": at_margin,
         }
@@ -95,14 +96,14 @@ def _at_any_time(values: Measured, arm: int, pair: Pair) -> Estimate:
     return inorder.first_decided(values, arm, anytime.compared(pair, values.frame.question))
 
 
-def _requirement(context: Context, pair: Pair, found: Comparison | None) -> Requirement | None:
-    question, label = context.frame.question, pair.metric.label
+def _requirement(question: Question, pair: Pair, found: Comparison | None) -> Requirement | None:
+    label = pair.metric.label
     margin, ratio = question.margins.get(label), question.ratios.get(label)
     if margin is not None:
         return Requirement(
             kind="margin",
             value=margin,
-            fixed=found and fixed.within_margin(pair, found, margin, question),
+            fixed=fixed.within_margin(pair, found, margin, question) if found else None,
             anytime=anytime.within_margin(pair, margin, question) if question.anytime else None,
         )
     if ratio is None:
@@ -110,7 +111,7 @@ def _requirement(context: Context, pair: Pair, found: Comparison | None) -> Requ
     return Requirement(
         kind="ratio",
         value=ratio,
-        fixed=found and fixed.within_ratio(pair, ratio, question),
+        fixed=fixed.within_ratio(pair, ratio, question) if found else None,
         anytime=anytime.within_ratio(pair, ratio, question) if question.anytime else None,
     )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import io
+import operator
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -73,5 +75,5 @@ def _parquet_chunks(name: str, file: BinaryIO, wanted: Wanted) -> Chunks:
     first = 1
     for batch in table.iter_batches(batch_size=CHUNK, columns=list(wanted.columns)):
         cells: dict[str, Sequence[object]] = {column: batch.column(column).to_pylist() for column in wanted.columns}
-        yield Chunk(cells, lambda index, first=first: first + index)
+        yield Chunk(cells, partial(operator.add, first))
         first += int(batch.num_rows)
