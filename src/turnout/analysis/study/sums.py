@@ -76,7 +76,7 @@ def arm_of(unit: Codes, values: Floats, units: int, centre: float = 0.0) -> Arm:
     here = ~np.isnan(values)
     unit, values = unit[here], values[here] - centre
     n = np.bincount(unit, minlength=units).astype(np.float64)
-    y = np.bincount(unit, weights=values, minlength=units)
+    y = np.bincount(unit, weights=values, minlength=units).astype(np.float64)
     seen = np.flatnonzero(n)
     return Arm(seen, n[seen], y[seen], float(values @ values), centre)
 

@@ -41,9 +41,10 @@ def sentence(finding: Finding, metric: Metric, control: str) -> str:
         other = "no data" if finding.control_value is None else _number(finding.control_value, metric)
         level += f" against {other} of {control}"
     parts = [level]
+    asked = finding.requirement
     for name, found, required in (
-        ("at this look", finding.fixed, finding.requirement and finding.requirement.fixed),
-        ("at any time", finding.anytime, finding.requirement and finding.requirement.anytime),
+        ("at this look", finding.fixed, asked.fixed if asked else None),
+        ("at any time", finding.anytime, asked.anytime if asked else None),
     ):
         if found is not None:
             parts.append(f"{name} {_told(found, required)}")

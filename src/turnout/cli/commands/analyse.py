@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -156,12 +157,10 @@ def analyse(  # noqa: PLR0913 - one parameter an option
 
 
 def _need_statistics() -> None:
-    try:
-        import scipy  # noqa: F401 - only to see whether it is there
-    except ModuleNotFoundError as error:
-        remedy = "run: pip install 'turnout[server]'"
-        message = f"analyse needs the package {error.name}; {remedy}"
-        raise Failure(ExitCode.UNAVAILABLE, "missing_package", message) from error
+    for package in ("numpy", "scipy"):
+        if find_spec(package) is None:
+            message = f"analyse needs the package {package}; run: pip install 'turnout[server]'"
+            raise Failure(ExitCode.UNAVAILABLE, "missing_package", message)
 
 
 def _by_label(option: str, written: list[str] | tuple[str, ...], metrics: tuple[Metric, ...]) -> dict[str, float]:

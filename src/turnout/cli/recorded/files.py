@@ -43,18 +43,26 @@ def outcomes_of(source: str, wanted: Wanted) -> Outcomes:
 
 
 def _read(name: str, raw: BinaryIO, wanted: Wanted) -> Outcomes:
-    file = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw))
-    head = file.peek(64)[:64].removeprefix(_MARK)
-    if head.startswith(_PARQUET):
-        return gathered(name, _parquet_chunks(name, file, wanted), wanted)
-    if head.lstrip()[:1] == b"[":
+    # Whatever can be read can be buffered: only a buffer lets one look ahead in a pipe.
+    file = io.BufferedReader(cast(io.RawIOBase, raw))
+    try:
+        head = file.peek(64)[:64].removeprefix(_MARK)
+        if head.startswith(_PARQUET):
+            return gathered(name, _parquet_chunks(name, file, wanted), wanted)
+        return gathered(name, _text_chunks(name, file, head.lstrip()[:1], wanted), wanted)
+    finally:
+        # A buffer that is dropped closes what it buffers.
+        file.detach()
+
+
+def _text_chunks(name: str, file: BinaryIO, first: bytes, wanted: Wanted) -> Chunks:
+    if first == b"[":
         remedy = "write one object a line: jq -c '.[]'"
         raise InvalidFile(name, [Problem("", "is a JSON array, not JSON lines", remedy, line=1)])
-    chunks = json_chunks if head.lstrip()[:1] == b"{" else csv_chunks
     # Line ends inside quoted cells are the csv module's to read.
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        return gathered(name, chunks(name, text, wanted), wanted)
+        yield from json_chunks(name, text, wanted) if first == b"{" else csv_chunks(name, text, wanted)
     finally:
         text.detach()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,8 @@ class _Gathering:
         """Texts as numbers in the order of their first appearance, -1 for a blank."""
         known = self._codes[column]
         cells = chunk.cells[column]
-        texts = cells if set(map(type, cells)) <= {str} else ["" if cell is None else str(cell) for cell in cells]
+        plain = set(map(type, cells)) <= {str}
+        texts = cast("Sequence[str]", cells) if plain else ["" if cell is None else str(cell) for cell in cells]
         codes = list(map(self._exact[column].get, texts))
         if None in codes:
             codes = [
@@ -107,7 +109,7 @@ class _Gathering:
     def _new(self, identities: Sequence[object], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """``keep`` without rows whose identity was seen before; a row without one is never a repetition."""
         seen = self._identities
-        for index in np.flatnonzero(keep):
+        for index in np.flatnonzero(keep).tolist():
             identity = identities[index]
             if identity is None or identity == "":
                 continue

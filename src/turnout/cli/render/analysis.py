@@ -72,7 +72,14 @@ def _metric(label: str, findings: list[Finding], study: Study) -> Iterator[Rende
 
 def _estimates(findings: list[Finding], study: Study) -> Table:
     grid = table(
-        "  arm", "units", "value", "right", f"effect ({study.confidence:.3g})", "p", "", right=("units", "value", "p")
+        "  arm",
+        "units",
+        "value",
+        "right at",
+        f"effect ({study.confidence:.3g})",
+        "p",
+        "",
+        right=("units", "value", "p"),
     )
     for finding in findings:
         names = [f"  {finding.arm}", f"{finding.units:,}", _value(finding, finding.value)]
