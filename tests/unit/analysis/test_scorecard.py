@@ -52,7 +52,7 @@ def test_the_interval_inverts_the_test() -> None:
 
 
 def test_by_hand() -> None:
-    """Of the nine differences of 1, 2, 4 and 10, 20, 40 the interval at hardly any confidence is next to the median, 18."""
+    """Of the nine differences of 1, 2, 4 and 10, 20, 40 the shortest interval is from the fourth to the sixth."""
     low, high = shift_interval(np.asarray([10.0, 20, 40]), np.asarray([1.0, 2, 4]), 1e-9)
     assert (low, high) == (16, 19)
     assert shift_interval(np.asarray([10.0, 20, 40]), np.asarray([1.0, 2, 4]), 0.999) == (6, 39)
