@@ -28,6 +28,7 @@ from turnout.domain.readings import SeriesReading
 from turnout.domain.stats import Minute
 
 Classification = Literal["pass", "high", "low", "nodata"]
+Decision = Literal["pass", "marginal", "fail", "no_data"]
 
 _MOST_POINTS = 2000
 _SILENT = 0.5
@@ -57,7 +58,7 @@ class Score:
     """``score`` is 0..100, None with too little data; ``verdict`` holds it against the scorecard's two thresholds."""
 
     score: float | None
-    verdict: Literal["pass", "marginal", "fail", "no_data"]
+    verdict: Decision
     reason: str
     metrics: tuple[Scored, ...]
 
@@ -77,7 +78,7 @@ def judge_scorecard(card: Scorecard, reading: SeriesReading) -> Score:
     if critical or len(silent) >= _SILENT * len(scored):
         return Score(None, "no_data", f"too little data of {', '.join(critical or silent)}", scored)
     score = _share([(metric.weight, one) for metric, one in pairs if one.metric not in silent])
-    verdict = "pass" if score >= card.passing else "marginal" if score >= card.marginal else "fail"
+    verdict: Decision = "pass" if score >= card.passing else "marginal" if score >= card.marginal else "fail"
     lost = ", ".join(f"{one.metric} {one.classification}" for one in scored if one.failed)
     return Score(score, verdict, f"not passed: {lost}" if lost else "all with data passed", scored)
 
