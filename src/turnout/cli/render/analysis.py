@@ -81,6 +81,8 @@ def _estimates(findings: list[Finding], study: Study) -> Table:
         "",
         right=("units", "value", "p"),
     )
+    # An interval over two lines is hard to read; the verdict gives way.
+    grid.columns[4].no_wrap = True
     for finding in findings:
         names = [f"  {finding.arm}", f"{finding.units:,}", _value(finding, finding.value)]
         asked = finding.requirement
@@ -122,8 +124,6 @@ def _verdict(finding: Finding, found: Estimate, required: Required | None) -> Te
         kind = finding.requirement.kind
         status = required.status.replace("_", " ")
         text.append(f"{'; ' if text else ''}{kind} ").append(status, style=_VERDICTS.get(required.status, ""))
-    if found.note:
-        text.append(f"{' · ' if text else ''}{found.note}")
     return text
 
 
@@ -141,7 +141,7 @@ def _details(finding: Finding, study: Study) -> Iterator[str]:
     for found, when in ((finding.fixed, "this look"), (finding.anytime, "any time")):
         if found is not None:
             since = "" if found.decided_at is None else f"; decided first at {found.decided_at:.15g}"
-            yield f"{when}: {found.method}{since}"
+            yield f"{when}: {found.method}{since}" + (f"; {found.note}" if found.note else "")
     yield from _more(finding)
 
 
