@@ -95,12 +95,13 @@ def log_exceedance(candidate: Sums, stable: Sums, side: Side, margin: float = 1.
     return np.where(both, log_mixture(parts), 0.0)
 
 
-def ratio_interval(candidate: int, stable: int, share: float, alpha_fail: float, alpha_pass: float) -> Interval:
+def ratio_interval(candidate: float, stable: float, share: float, alpha_fail: float, alpha_pass: float) -> Interval:
     """The interval of the rate ratio (candidate / stable) that agrees with both tests at every look and margin.
 
     It holds the margins that neither the fail test at ``alpha_fail`` nor the pass test at ``alpha_pass`` rejects.
     The estimate is the ratio of the counts over that of the shares; infinite with no error in stable, None
-    without any error. Without a split it is unbounded.
+    without any error. Without a split it is unbounded. Counts divided by a design effect, with the share of the
+    outcomes, give the interval of `exceedance_evidence`.
 
     Raises:
         ValueError: a count is negative or not finite, or an alpha is not between 0 and 1.
@@ -125,7 +126,7 @@ def _components(candidate: Floats, stable: Floats, share: Floats, margin: float,
     return np.asarray(candidate[..., np.newaxis] * np.log(factors) - (candidate + stable)[..., np.newaxis] * gain)
 
 
-def _edge(candidate: int, stable: int, share: float, side: Side, alpha: float) -> float:
+def _edge(candidate: float, stable: float, share: float, side: Side, alpha: float) -> float:
     """The margin at which the test just rejects; every component is monotone in it, so there is one."""
     counts = np.asarray(float(candidate)), np.asarray(float(stable))
 

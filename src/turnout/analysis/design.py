@@ -15,7 +15,9 @@ from typing import Literal, cast
 from scipy import optimize
 from scipy.special import nctdtr, ndtr, ndtri, stdtrit
 
+_LEAST_UNITS = 3.0
 _MOST_UNITS = 1e15
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def mean_power(difference: float, deviation: float, total: float, design: Design
     """The power to find a ``difference`` of two means of units with standard ``deviation`` in both arms.
 
     ``P(T > t_{1-α/sides})`` of the noncentral t with n_c + n_s - 2 degrees of freedom and noncentrality
-    ``difference / (deviation √(1/n_c + 1/n_s))``. 0 where there are too few units for a degree of freedom.
+    ``difference / (deviation √(1/n_c + 1/n_s))``. 0 with fewer than three units, which leave no degree of freedom.
 
     Raises:
         ValueError: a deviation that is not positive, or a negative total.
@@ -95,7 +97,7 @@ def mean_power(difference: float, deviation: float, total: float, design: Design
     _check_total(total)
     units = total / design.effect
     freedom = units - 2
-    if freedom <= 0:
+    if freedom < 1 - _ROUNDING:
         return 0.0
     off = abs(difference) / deviation * math.sqrt(units * design.share * (1 - design.share))
     critical = float(stdtrit(freedom, 1 - design.alpha / design.sides))
@@ -104,7 +106,7 @@ def mean_power(difference: float, deviation: float, total: float, design: Design
 
 
 def mean_total(difference: float, deviation: float, design: Design) -> float:
-    """The units in both arms together (not rounded) that find a ``difference``; infinite for none.
+    """The units in both arms together (not rounded, at least three) that find a ``difference``; infinite for none.
 
     Raises:
         ValueError: a deviation that is not positive.
@@ -116,7 +118,9 @@ def mean_total(difference: float, deviation: float, design: Design) -> float:
     def lacking(log_total: float) -> float:
         return mean_power(difference, deviation, math.exp(log_total), design) - design.power
 
-    least = math.log(2 * design.effect * (1 + 1e-9))
+    least = math.log(_LEAST_UNITS * design.effect)
+    if lacking(least) >= 0:
+        return _LEAST_UNITS * design.effect
     return math.exp(_root(lacking, least, math.log(_MOST_UNITS))) if lacking(math.log(_MOST_UNITS)) > 0 else math.inf
 
 

@@ -64,7 +64,12 @@ def test_mean_sample_gives_power(difference: float, share: float, effect: float)
     """The number of units found has the power asked for, unless fewer than three units already have it."""
     design = Design(share=share, effect=effect)
     total = mean_total(difference, 1.0, design)
-    assert mean_power(difference, 1.0, total, design) == pytest.approx(0.8, abs=1e-6)
+    power = mean_power(difference, 1.0, total, design)
+    if total > 3 * effect:
+        assert power == pytest.approx(0.8, abs=1e-6)
+    else:
+        assert total == 3 * effect
+        assert power >= 0.8
 
 
 def test_detectable_is_the_inverse() -> None:

@@ -24,6 +24,7 @@ def test_the_reference_has_every_command() -> None:
         "status",
         "history",
         "watch",
+        "analyse",
         "pause",
         "resume",
         "promote",

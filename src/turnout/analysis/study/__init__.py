@@ -1,0 +1,1 @@
+"""The study of recorded outcomes: several arms against one control, several metrics, after the fact."""
