@@ -27,7 +27,7 @@ class Figure:
         own = _percent(self.value, self.error) if self.unit == "share" else _number(self.value, self.error)
         if self.study is None:
             return own
-        return f"{own} [{self.study * 100:.3g} %]" if self.unit == "share" else f"{own} [{self.study:,.4g}]"
+        return f"{own} [{self.study * 100:.3g} %]" if self.unit == "share" else f"{own} [{_plain(self.study)}]"
 
 
 def share(flags: ArrayLike, study: float | None = None) -> Figure:
@@ -66,6 +66,10 @@ def at_first(hits: NDArray[np.bool_], clock: Floats) -> Floats:
     shown = np.broadcast_to(clock, hits.shape)
     index = hits.argmax(axis=-1)[..., np.newaxis]
     return np.where(hits.any(axis=-1), np.take_along_axis(shown, index, axis=-1)[..., 0], np.inf)
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number >= 20 else f"{number:g}"
 
 
 def _percent(value: float, error: float) -> str:

@@ -12,9 +12,18 @@ from benchmarks.decisions import rules
 from benchmarks.decisions.figures import Figure, at_first, first, median, quantile, share
 from benchmarks.decisions.result import Requirement, Result
 from benchmarks.decisions.run import Run, Size
-from benchmarks.decisions.traffic import Crowd, Random, clustered, crowd, errors, first_hits, independent, normals
+from benchmarks.decisions.traffic import (
+    Crowd,
+    Habits,
+    Random,
+    by_request,
+    clustered,
+    crowd,
+    errors,
+    first_hits,
+    normals,
+)
 from benchmarks.report import Section
-from turnout.analysis.clusters import Sums
 from turnout.analysis.evidence import Floats
 
 SHARE, LOOKS, ALPHA = 0.05, 100, 0.01
@@ -27,17 +36,16 @@ METRICS = ("error", "latency", "quality", "satisfaction", "cost")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A crowd: ``users`` send 100,000 requests, their activity lognormal with log-sd ``spread``."""
+    """A crowd that sends 100,000 requests."""
 
     title: str
-    users: int
-    spread: float
+    habits: Habits
 
 
 SHAPES = {
-    "even": Shape("5,000 users × 20 requests", 5_000, 0.0),
-    "lognormal": Shape("5,000 users, lognormal activity", 5_000, 1.2),
-    "few": Shape("1,000 users × 100 requests", 1_000, 0.0),
+    "even": Shape("5,000 users × 20 requests", Habits(5_000)),
+    "lognormal": Shape("5,000 users, lognormal activity", Habits(5_000, 1.2)),
+    "few": Shape("1,000 users × 100 requests", Habits(1_000)),
 }
 
 _STUDY_FALSE = {"naive": (0.68, 0.812, 0.828), "policy": (0.009, 0.013, 0.011)}
@@ -89,8 +97,7 @@ def _false_rollbacks(run: Run) -> tuple[list[list[str]], list[Requirement]]:
     requirements: list[Requirement] = []
     for title, kind in lines.items():
         figures = [
-            share(_any(paths, kind), study)
-            for paths, study in zip(drawn.values(), _STUDY_FALSE[kind], strict=True)
+            share(_any(paths, kind), study) for paths, study in zip(drawn.values(), _STUDY_FALSE[kind], strict=True)
         ]
         rows.append([f"A/A, any metric rolled back: {title}", *map(str, figures)])
         if kind == "policy":
@@ -129,7 +136,7 @@ def simulate(random: Random, paths: int, shape: Shape, changed: str | None) -> d
 
 
 def _path(random: Random, shape: Shape, changed: str | None) -> dict[str, float]:
-    traffic = crowd(random, shape.users, 100_000, LOOKS, SHARE, spread=shape.spread)
+    traffic = crowd(random, shape.habits, 100_000, LOOKS, SHARE)
     served = np.bincount(traffic.look, traffic.on_candidate, minlength=LOOKS).cumsum()
     found: dict[str, float] = {}
     naive = False
@@ -146,13 +153,13 @@ def _judged(random: Random, traffic: Crowd, metric: str, *, worse: bool) -> tupl
     values, rated = drawn_values(random, traffic, metric, worse=worse)
     if metric == "error":
         flags = rules.late_onset(*first_hits(traffic, values), SHARE, ALPHA)
-        return flags, rules.naive_rates(*_plain(traffic, values), ALPHA)
+        return flags, rules.naive_rates(*by_request(traffic, values), ALPHA)
     ours, theirs = clustered(traffic, values, rated)
     if metric == "latency":
-        return rules.exceedance(ours, theirs, ALPHA), rules.naive_rates(*_plain(traffic, values), ALPHA)
+        return rules.exceedance(ours, theirs, ALPHA), rules.naive_rates(*by_request(traffic, values), ALPHA)
     sign = 1 if metric == "cost" else -1
     flags = rules.means(ours, theirs, ALPHA, worse=sign)
-    return flags, rules.naive_means(*(_as_independent(arm) for arm in (ours, theirs)), ALPHA, worse=sign)
+    return flags, rules.naive_means(*by_request(traffic, values, rated), ALPHA, worse=sign)
 
 
 def drawn_values(
@@ -172,22 +179,3 @@ def drawn_values(
         return 0.85 - 0.10 * hit + 0.15 * normals(random, traffic, 0.3), None
     rated = random.random(traffic.user.size) < 0.1
     return 0.75 - 0.12 * hit + 0.25 * normals(random, traffic, 0.3), rated
-
-
-def _plain(traffic: Crowd, values: Floats) -> tuple[Sums, Sums]:
-    ours = traffic.on_candidate
-    candidate, stable = (_by_look(traffic, arm, values) for arm in (ours, ~ours))
-    return candidate, stable
-
-
-def _by_look(traffic: Crowd, arm: rules.Flags, values: Floats) -> Sums:
-    look, own = traffic.look[arm], values[arm]
-    n, y, yy = (
-        np.bincount(look, weights, minlength=traffic.looks).cumsum().astype(np.float64)
-        for weights in (None, own, own * own)
-    )
-    return independent(n, y, yy)
-
-
-def _as_independent(sums: Sums) -> Sums:
-    return independent(sums.samples, sums.total, sums.squares)

@@ -48,7 +48,5 @@ def load(path: Path) -> tuple[dict[str, Result], float, str]:
 
 
 def _result(kept: Mapping[str, Any]) -> Result:
-    requirements = [
-        Requirement(one["what"], Figure(**one["measured"]), one["limit"]) for one in kept["requirements"]
-    ]
+    requirements = [Requirement(one["what"], Figure(**one["measured"]), one["limit"]) for one in kept["requirements"]]
     return Result(Section(**kept["section"]), kept["series"], requirements)
