@@ -47,7 +47,8 @@ def measure(run: Run) -> Result:
     return Result(
         Section(
             "Passing a comparison",
-            f"{run.paths(_SIZE):,} paths of a million independent requests, the candidate's share 5 %, a look every 200 "
+            f"{run.paths(_SIZE):,} paths of a million independent requests, the candidate's share 5 %, a look every "
+            f"200 "
             "requests, α = 5 %. An equal candidate: candidate requests to the pass. A candidate exactly at the margin: "
             "the share of false passes.",
             ("metric and margin", "equal: median", "p90", "at the margin: false pass"),
@@ -85,7 +86,7 @@ def simulate_scores(random: Random, paths: int, margin: float, drop: float) -> d
     """Candidate requests to the pass of a difference of scores, infinite for never."""
     n = random.binomial(_STEP, 0.05, (paths, _LOOKS))
     ours, theirs = _scores(random, n, 0.85 - drop), _scores(random, _STEP - n, 0.85)
-    hits = rules.means(ours, theirs, _ALPHA, worse=-1, margin=margin, side="pass", tuned_for=250)
+    hits = rules.means_within(ours, theirs, _ALPHA, worse=-1, margin=margin, tuned_for=250)
     return {"found": at_first(hits, ours.samples)}
 
 

@@ -28,7 +28,7 @@ from turnout.analysis.counting import log_components, log_mixture
 from turnout.analysis.evidence import Floats
 
 _LOOKS, _REQUESTS, _ICC, _ALPHA = 100, 100_000, 0.3, 0.05
-_SIZE = Size(600, 20)
+_SIZE = Size(400, 20)
 _RULES = ("naive", "independent", "per request", "means", "first error", "exceedance")
 _NONE = (None,) * 6
 
@@ -85,9 +85,12 @@ def measure(run: Run) -> Result:
     return Result(
         Section(
             "Looking every minute at users who return",
-            f"{run.paths(_SIZE):,} paths a row: 100,000 requests, a look every minute of 1,000, intra-class correlation 0.3, "
-            "α = 5 %; users come back at random (return) or send all requests in one go (session). False rollbacks; the last "
-            "rows are detections in candidate requests. The first three rules take requests for independent: the naive z test, "
+            f"{run.paths(_SIZE):,} paths a row: 100,000 requests, a look every minute of 1,000, intra-class "
+            f"correlation 0.3, "
+            "α = 5 %; users come back at random (return) or send all requests in one go (session). False rollbacks; "
+            "the last "
+            "rows are detections in candidate requests. The first three rules take requests for independent: the "
+            "naive z test, "
             "the same confidence sequence, the same test by arms. Anytime-valid is not valid with the wrong variance.",
             (
                 "case",

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from turnout.analysis.clusters import Sums
 from turnout.analysis.confseq import MIN_UNITS, TUNED_FOR, compare, widening
 from turnout.analysis.counting import log_components, log_exceedance, log_mixture
-from turnout.analysis.evidence import Floats, Side
+from turnout.analysis.evidence import Floats
 from turnout.analysis.onset import log_onset
 
 Flags = NDArray[np.bool_]
@@ -48,26 +48,19 @@ def exceedance(candidate: Sums, stable: Sums, alpha: float) -> Flags:
     return (log_exceedance(candidate, stable, "fail") >= -math.log(alpha)) & enough(candidate, stable)
 
 
-def means(
-    candidate: Sums,
-    stable: Sums,
-    alpha: float,
-    *,
-    worse: int,
-    margin: float = 0.0,
-    side: Side = "fail",
-    tuned_for: float = TUNED_FOR,
-) -> Flags:
-    """`confseq`: the difference of means beyond ``margin`` to the worse side, or within it (``side="pass"``).
+def means(candidate: Sums, stable: Sums, alpha: float, *, worse: int, tuned_for: float = TUNED_FOR) -> Flags:
+    """`confseq`: the difference of means on the worse side; ``worse`` is 1 for a metric of which more is worse, "
+    "else -1."""
+    gap, half, usable = _sequence(candidate, stable, alpha, worse, tuned_for)
+    return usable & (gap > half)
 
-    ``worse`` is 1 for a metric of which more is worse, else -1.
-    """
-    found = compare(candidate, stable)
-    half = widening(found.effective_units, alpha, tuned_for) * found.se
-    gap = worse * found.value - margin
-    with np.errstate(invalid="ignore"):
-        beyond = gap - half > 0 if side == "fail" else gap + half < 0
-    return beyond & enough(candidate, stable) & np.isfinite(found.se)
+
+def means_within(
+    candidate: Sums, stable: Sums, alpha: float, *, worse: int, margin: float, tuned_for: float = TUNED_FOR
+) -> Flags:
+    """`confseq`: the difference of means worse by less than ``margin``, a pass."""
+    gap, half, usable = _sequence(candidate, stable, alpha, worse, tuned_for)
+    return usable & (gap + half < margin)
 
 
 def naive_means(candidate: Sums, stable: Sums, alpha: float, *, worse: int, at_least: float = 30) -> Flags:
@@ -89,6 +82,15 @@ def naive_z(candidate: Sums, stable: Sums, at_least: float = 30) -> Floats:
     noise = np.sqrt(rate * (1 - rate) * (1 / n + 1 / m))
     usable = (noise > 0) & (np.minimum(candidate.samples, stable.samples) >= at_least)
     return np.where(usable, (candidate.total / n - stable.total / m) / np.where(noise > 0, noise, 1.0), -np.inf)
+
+
+def _sequence(
+    candidate: Sums, stable: Sums, alpha: float, worse: int, tuned_for: float
+) -> tuple[Floats, Floats, Flags]:
+    found = compare(candidate, stable)
+    usable = enough(candidate, stable) & np.isfinite(found.se)
+    half = widening(found.effective_units, alpha, tuned_for) * np.where(usable, found.se, 1.0)
+    return worse * found.value, half, usable
 
 
 def _since(counts: Floats) -> Floats:

@@ -20,7 +20,8 @@ Random = np.random.Generator
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How many ``users`` there are, the log-sd of their lognormal activity (0: all alike), and in which order they come."""
+    """How many ``users`` there are, the log-sd of their lognormal activity (0: all alike), and in which order they "
+    "come."""
 
     users: int
     spread: float = 0.0
