@@ -87,7 +87,7 @@ def simulate(random: Random, paths: int, case: Case) -> dict[str, Floats]:
 
 def _path(random: Random, case: Case) -> dict[str, float]:
     ours, theirs = (_arm(random, case, users) for users in case.users)
-    plain = abtest.welch(*(_by_request(arm) for arm in (ours, theirs)), 0.95)
+    plain = abtest.welch(_by_request(ours), _by_request(theirs), 0.95)
     delta, guarded = abtest.welch(ours, theirs, 0.95), abtest.welch(ours, theirs, 0.95, guarded=True)
     sign = -1 if case.rate is not None else 1
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from benchmarks.decisions import rules
 from benchmarks.decisions.figures import Figure, first, median, quantile, share
 from benchmarks.decisions.result import Requirement, Result
 from benchmarks.decisions.run import Run, Size
-from benchmarks.decisions.traffic import Random, independent
+from benchmarks.decisions.traffic import Random, binomial, independent
 from benchmarks.report import Section
 from turnout.analysis.evidence import Floats
 
@@ -83,8 +83,11 @@ def _after(minute: Floats, onset: int) -> Floats:
 def simulate(random: Random, paths: int, onset: int) -> dict[str, Floats]:
     """The minute (from 1) at which each rule takes the candidate back, infinite for never."""
     rate = np.where(np.arange(_MINUTES) >= onset, 0.03, 0.01)
-    n = random.binomial(_PER_MINUTE, _PART, (paths, _MINUTES))
-    arms = ((n, random.binomial(n, rate)), (_PER_MINUTE - n, random.binomial(_PER_MINUTE - n, 0.01)))
+    n = binomial(random, _PER_MINUTE, _PART, (paths, _MINUTES))
+    arms: Sequence[tuple[Floats, Floats]] = (
+        (n, binomial(random, n, rate)),
+        (_PER_MINUTE - n, binomial(random, _PER_MINUTE - n, 0.01)),
+    )
     x, y = (np.cumsum(hits, axis=-1, dtype=np.float64) for _, hits in arms)
     window = [independent(*(_last(one) for one in (size, hits, hits))) for size, hits in arms]
     flags = {

@@ -11,7 +11,7 @@ from benchmarks.decisions import rules
 from benchmarks.decisions.figures import at_first, median, quantile, share
 from benchmarks.decisions.result import Requirement, Result
 from benchmarks.decisions.run import Run, Size
-from benchmarks.decisions.traffic import Random, independent
+from benchmarks.decisions.traffic import Random, binomial, independent
 from benchmarks.report import Section
 from turnout.analysis.clusters import Sums
 from turnout.analysis.counting import log_components, log_mixture
@@ -75,8 +75,8 @@ def _add(
 
 def simulate_rates(random: Random, paths: int, rate: float, margin: float, factor: float) -> dict[str, Floats]:
     """Candidate requests to the pass of a ratio of error rates, infinite for never."""
-    n = random.binomial(_STEP, 0.05, (paths, _LOOKS))
-    x, y = random.binomial(n, rate * factor), random.binomial(_STEP - n, rate)
+    n = binomial(random, _STEP, 0.05, (paths, _LOOKS))
+    x, y = binomial(random, n, rate * factor), binomial(random, _STEP - n, rate)
     n, x, y = (np.cumsum(one, axis=-1).astype(np.float64) for one in (n, x, y))
     evidence = log_mixture(log_components(x, y, 0.05, margin, "pass"))
     return {"found": at_first(evidence >= -math.log(_ALPHA), n)}
@@ -84,7 +84,7 @@ def simulate_rates(random: Random, paths: int, rate: float, margin: float, facto
 
 def simulate_scores(random: Random, paths: int, margin: float, drop: float) -> dict[str, Floats]:
     """Candidate requests to the pass of a difference of scores, infinite for never."""
-    n = random.binomial(_STEP, 0.05, (paths, _LOOKS))
+    n = binomial(random, _STEP, 0.05, (paths, _LOOKS))
     ours, theirs = _scores(random, n, 0.85 - drop), _scores(random, _STEP - n, 0.85)
     hits = rules.means_within(ours, theirs, _ALPHA, worse=-1, margin=margin, tuned_for=250)
     return {"found": at_first(hits, ours.samples)}

@@ -11,7 +11,7 @@ from benchmarks.decisions import rules
 from benchmarks.decisions.figures import at_first, median, quantile, share
 from benchmarks.decisions.result import Requirement, Result
 from benchmarks.decisions.run import Run, Size
-from benchmarks.decisions.traffic import Random, independent
+from benchmarks.decisions.traffic import Random, binomial, independent
 from benchmarks.report import Section
 from turnout.analysis.clusters import Sums
 from turnout.analysis.evidence import Floats
@@ -109,13 +109,13 @@ def _drawn(random: Random, paths: int, metric: str, changed: bool) -> tuple[Sums
         return (*_priced(random, paths, 1.3 if changed else 1.0), 1)
     step, mean, sd = (_STEP, 0.85, 0.15) if metric == "quality" else (_STEP // 10, 0.75, 0.25)
     drop = 0.0 if not changed else 0.1 if metric == "quality" else 0.16
-    n = random.binomial(step, _PART, (paths, _LOOKS))
+    n = binomial(random, step, _PART, (paths, _LOOKS))
     return _normal(random, n, mean - drop, sd), _normal(random, step - n, mean, sd), -1
 
 
 def _counted(random: Random, paths: int, beyond: float) -> tuple[Sums, Sums]:
-    n = random.binomial(_STEP, _PART, (paths, _LOOKS))
-    arms = ((n, random.binomial(n, beyond)), (_STEP - n, random.binomial(_STEP - n, 0.05)))
+    n = binomial(random, _STEP, _PART, (paths, _LOOKS))
+    arms = ((n, binomial(random, n, beyond)), (_STEP - n, binomial(random, _STEP - n, 0.05)))
     ours, theirs = (_summed(size, events, events) for size, events in arms)
     return ours, theirs
 

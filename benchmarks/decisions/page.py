@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from benchmarks.decisions.figures import Figure
@@ -72,12 +74,17 @@ Scale {scale:g}. Machine: {machine}."""
 
 def written(results: Mapping[str, Result], scale: float, machine: str) -> str:
     """The page."""
-    parts = [_PROMISE.format(**_promises(results)), _METHOD.format(scale=scale, machine=machine)]
+    promise = "\n".join(_filled(line) for line in _PROMISE.format(**_promises(results)).split("\n"))
+    parts = [promise, _METHOD.format(scale=scale, machine=machine)]
     parts.append(_required(results))
     for name, result in results.items():
         parts.append(result.section.markdown())
         parts += [f"![{plot.title}](decisions/{plot.file}.svg)" for plot in PLOTS if plot.table == name]
-    return "\n\n".join(parts) + "\n"
+    return re.sub(r"(?<=\d)%", " %", "\n\n".join(parts)) + "\n"
+
+
+def _filled(line: str) -> str:
+    return textwrap.fill(line, 118, subsequent_indent="  ", break_on_hyphens=False) if line.startswith("- ") else line
 
 
 def _promises(results: Mapping[str, Result]) -> dict[str, str]:
@@ -115,12 +122,13 @@ def _soon(results: Mapping[str, Result]) -> str:
         "latency": "a latency up by 30 %",
         "quality": "a quality down by 0.1",
     }
-    found = (f"{what} in {_minutes(policy.series[metric])}" for metric, what in names.items())
-    return f"With 50 candidate requests a minute, half of the time {', '.join(found)} minutes or less."
+    found = (f"{_minutes(policy.series[metric])} for {what}" for metric, what in names.items())
+    return f"With 50 candidate requests a minute the median is {', '.join(found)}."
 
 
 def _minutes(found_by: Sequence[float]) -> str:
-    return str(next((minute for minute, share in enumerate(found_by) if share >= 0.5), "more than 100"))
+    found = next((minute for minute, share in enumerate(found_by) if share >= 0.5), None)
+    return "more than 100 minutes" if found is None else f"{found} minute{'s' if found > 1 else ''}"
 
 
 def _main(results: Mapping[str, Result]) -> list[Requirement]:

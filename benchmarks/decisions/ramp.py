@@ -11,7 +11,7 @@ from benchmarks.decisions import rules
 from benchmarks.decisions.figures import share
 from benchmarks.decisions.result import Requirement, Result
 from benchmarks.decisions.run import Run, Size
-from benchmarks.decisions.traffic import Random, independent
+from benchmarks.decisions.traffic import Random, binomial, independent
 from benchmarks.report import Section
 from turnout.analysis.counting import log_components, log_mixture
 from turnout.analysis.evidence import Floats
@@ -57,21 +57,21 @@ def simulate(random: Random, paths: int, drift: bool) -> dict[str, Floats]:
     minutes = _MINUTES * len(_STAGES)
     part = np.repeat(_STAGES, _MINUTES)
     rate = np.linspace(0.01, 0.03, minutes) if drift else np.full(minutes, 0.01)
-    n = random.binomial(_PER_MINUTE, part, (paths, minutes))
-    x, y = random.binomial(n, rate), random.binomial(_PER_MINUTE - n, rate)
+    n = binomial(random, _PER_MINUTE, part, (paths, minutes))
+    x, y = binomial(random, n, rate), binomial(random, _PER_MINUTE - n, rate)
     ours, theirs = (
         independent(*(np.cumsum(one, axis=-1, dtype=np.float64) for one in (size, hits, hits)))
         for size, hits in ((n, x), (_PER_MINUTE - n, y))
     )
     along, staged = _evidence(x, y)
-    flags = {
+    flags: dict[str, rules.Flags] = {
         "pooled z, one look at the end": rules.naive_rates(ours, theirs, _ALPHA)[:, -1:],
         "pooled confidence sequence, each minute": rules.means(ours, theirs, _ALPHA, worse=1, tuned_for=250),
         "**errors by arm, each with the share at its time**": along >= -math.log(_ALPHA),
         "errors by arm, fresh each stage at α/4": staged >= -math.log(_ALPHA / 4),
         "errors by arm, fresh each stage at α": staged >= -math.log(_ALPHA),
     }
-    return {rule: hits.any(axis=-1).astype(np.float64) for rule, hits in flags.items()}
+    return {rule: np.asarray(hits.any(axis=-1), dtype=np.float64) for rule, hits in flags.items()}
 
 
 def _evidence(x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -84,8 +84,8 @@ def _evidence(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     staged: list[Floats] = []
     for index, part in enumerate(_STAGES):
         own = slice(index * _MINUTES, (index + 1) * _MINUTES)
-        counts = (np.cumsum(arm[:, own], axis=-1).astype(np.float64) for arm in (x, y))
-        components = log_components(*counts, part, 1.0, "fail")
+        ours, theirs = (np.cumsum(arm[:, own], axis=-1) for arm in (x, y))
+        components = log_components(ours, theirs, part, 1.0, "fail")
         staged.append(log_mixture(components))
         along.append(log_mixture(finished + components))
         finished = finished + components[:, -1:]

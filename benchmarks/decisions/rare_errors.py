@@ -12,7 +12,7 @@ from benchmarks.decisions import rules
 from benchmarks.decisions.figures import at_first, median, quantile, share
 from benchmarks.decisions.result import Requirement, Result
 from benchmarks.decisions.run import Run, Size
-from benchmarks.decisions.traffic import Random, independent
+from benchmarks.decisions.traffic import Random, binomial, independent
 from benchmarks.report import Section
 from turnout.analysis.eprocess import log_evidence
 from turnout.analysis.evidence import Floats
@@ -112,8 +112,8 @@ def simulate_one(random: Random, paths: int, rate: float, part: float) -> dict[s
 
 def _counts(random: Random, paths: int, rate: float, part: float) -> tuple[Floats, Floats, Floats, Floats]:
     """Requests and errors of both arms up to every look: n, m, x, y."""
-    n = random.binomial(_STEP, part, (paths, _LOOKS))
-    x, y = random.binomial(n, rate), random.binomial(_STEP - n, _BASE)
+    n = binomial(random, _STEP, part, (paths, _LOOKS))
+    x, y = binomial(random, n, rate), binomial(random, _STEP - n, _BASE)
     whole = (n, _STEP - n, x, y)
     n, m, x, y = (np.cumsum(one, axis=-1).astype(np.float64) for one in whole)
     return n, m, x, y

@@ -31,7 +31,7 @@ class Requirement:
         """In words: whether it holds, and whether only thanks to the error of the measurement."""
         if self.measured.value <= self.limit:
             return "holds"
-        return "holds within error" if self.holds else "**broken**"
+        return "above, within 3 errors" if self.holds else "**broken**"
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def _sequence(
 def _since(counts: Floats) -> Floats:
     """Looks × starts on the last two axes: what came from the start of a minute to the look, 0 before it."""
     before = np.concatenate((np.zeros((*counts.shape[:-1], 1)), counts[..., :-1]), axis=-1)
-    return np.maximum(counts[..., :, np.newaxis] - before[..., np.newaxis, :], 0.0)
+    return np.asarray(np.maximum(counts[..., :, np.newaxis] - before[..., np.newaxis, :], 0.0))
 
 
 def _mean(sums: Sums) -> Floats:

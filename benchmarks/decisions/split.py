@@ -58,7 +58,7 @@ def measure(run: Run) -> Result:
 
 def simulate(random: Random, paths: int, planned: float, real: float) -> dict[str, Floats]:
     """Users at which each rule declares a mismatch, infinite for never."""
-    users = np.arange(1, _USERS // _STEP + 1) * float(_STEP)
+    users = np.arange(1, _USERS // _STEP + 1, dtype=np.float64) * _STEP
     ours = np.cumsum(random.binomial(_STEP, real, (paths, users.size)), axis=-1).astype(np.float64)
     counts, shares = np.stack((ours, users - ours), axis=-1), np.asarray((planned, 1 - planned))
     found = {

@@ -61,6 +61,14 @@ def crowd(random: Random, habits: Habits, requests: int, looks: int, share: floa
     return Crowd(look, user, looks, users, int(random.binomial(users, share)))
 
 
+def binomial(
+    random: Random, trials: Floats | float, rate: Floats | float, shape: tuple[int, ...] | None = None
+) -> Floats:
+    """Binomial counts as floating-point numbers; ``trials`` are whole numbers."""
+    counts: Floats = np.asarray(random.binomial(np.asarray(trials, dtype=np.int64), rate, shape), dtype=np.float64)
+    return counts
+
+
 def rates(random: Random, rate: float, users: int, icc: float) -> Floats:
     """A rate of its own for every user: beta with mean ``rate`` and intra-class correlation ``icc``."""
     if icc == 0:
