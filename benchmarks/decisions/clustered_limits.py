@@ -74,26 +74,33 @@ def measure(run: Run) -> Result:
                     Requirement(f"false fail exactly at the limit, {case.title}, α = 5 %", fail, _ALPHA)
                 )
         rows.append([case.title, *cells])
-    for title, rate, side, order, study in _POWER:
-        drawn = run.repeat(simulate, _SIZE, f"clustered power {rate} {order}", 0.3, order, rate, _LIMIT)
-        found = median(drawn[f"larger effect {side}"], study)
-        rows.append([f"{title}, correlation 0.3, {order}: median requests", "", "", str(found), ""])
-        requirements.append(Requirement(f"median requests, {title}, {order}", found, 1.25 * study))
+    verdicts, delays = _verdicts(run)
+    rows += verdicts
+    requirements += delays
     return Result(
         Section(
             "Absolute limits on users who return",
             f"{run.paths(_SIZE):,} paths a row: 5,000 users of 20 requests, 5 % of them on the candidate (about 250 "
-            f"users and "
-            "5,000 requests), a look every 1,000 requests (50 of the candidate), “error rate ≤ 5 %” at a true 5 %, α "
-            "= 5 % on "
-            "either side. False fail / false pass. Counts are divided by the design effect: of none, of the "
-            "candidate's own, or "
-            "of the larger of both arms', which is what gates do. The sequence is that of a mean.",
+            "users and 5,000 requests), a look every 1,000 requests (50 of the candidate), “error rate ≤ 5 %” at a "
+            "true 5 %, α = 5 % on either side. False fail / false pass. Counts are divided by the design effect: of "
+            "none, of the candidate's own, or of the larger of both arms', which is what gates do. The sequence is "
+            "that of a mean.",
             ("case", "per request", "own design effect", "**larger design effect**", "confidence sequence"),
             rows,
         ),
         requirements=requirements,
     )
+
+
+def _verdicts(run: Run) -> tuple[list[list[str]], list[Requirement]]:
+    rows: list[list[str]] = []
+    requirements: list[Requirement] = []
+    for title, rate, side, order, study in _POWER:
+        drawn = run.repeat(simulate, _SIZE, f"clustered power {rate} {order}", 0.3, order, rate, _LIMIT)
+        found = median(drawn[f"larger effect {side}"], study)
+        rows.append([f"{title}, correlation 0.3, {order}: median requests", "", "", str(found), ""])
+        requirements.append(Requirement(f"median requests, {title}, {order}", found, 1.25 * study))
+    return rows, requirements
 
 
 def simulate(random: Random, paths: int, icc: float, order: Order, rate: float, stable: float) -> dict[str, Floats]:

@@ -66,12 +66,10 @@ def measure(run: Run) -> Result:
         Section(
             "One look at a fixed horizon",
             f"{run.paths(_SIZE):,} A/A paths a row: 20 requests a user, intra-class correlation 0.3 (a design effect "
-            f"of 6.7). "
-            "False differences two-sided at 5 %; then the share that finds the candidate better, one-sided at 5 %: "
-            "the error "
-            "that would pass it. Naive is a z test per request; the delta method is Welch's t between users; guarded "
-            "takes "
-            "the pooled standard error where it is larger. Users are summed in 1,024 clusters, as stores do.",
+            "of 6.7). False differences two-sided at 5 %; then the share that finds the candidate better, one-sided "
+            "at 5 %: the error that would pass it. Naive is a z test per request; the delta method is Welch's t "
+            "between users; guarded takes the pooled standard error where it is larger. Users are summed in 1,024 "
+            "clusters, as stores do.",
             ("metric", "users", "naive", "delta", "**guarded**", "“better”: delta", "“better”: **guarded**"),
             rows,
         ),

@@ -48,9 +48,8 @@ def measure(run: Run) -> Result:
         Section(
             "Passing a comparison",
             f"{run.paths(_SIZE):,} paths of a million independent requests, the candidate's share 5 %, a look every "
-            f"200 "
-            "requests, α = 5 %. An equal candidate: candidate requests to the pass. A candidate exactly at the margin: "
-            "the share of false passes.",
+            "200 requests, α = 5 %. An equal candidate: candidate requests to the pass. A candidate exactly at the "
+            "margin: the share of false passes.",
             ("metric and margin", "equal: median", "p90", "at the margin: false pass"),
             rows,
         ),

@@ -25,7 +25,7 @@ For whoever decides about a release, without formulas:
   stopping at the first alarm is allowed. There is no best time to look and no way to look too often.
 - **A candidate that is exactly at its limit passes at most {alpha} of the time.** {edge}
 - **Real trouble is found soon.** {soon}
-- **Trouble that begins late is found as soon.** {late}
+- **Trouble that begins late is found too.** {late}
 - **One busy user is one user.** Everything counts users, not requests, because the requests of one user resemble each
   other. Where there are few users, nothing is claimed: the answer is `inconclusive`, with what is missing.
 - **Silence is not consent.** Passing takes evidence of its own, and usually far more of it than failing. A stage that
@@ -94,8 +94,7 @@ def _promises(results: Mapping[str, Result]) -> dict[str, str]:
         ours, naive = policy.series["policy"], policy.series["naive"]
         false = (
             f"With five metrics watched every minute for 100 minutes, at most {max(ours):.1%} of flawless candidates "
-            f"were "
-            f"taken back in any of three kinds of traffic. A textbook test asked at every look takes back "
+            "were taken back in any of three kinds of traffic. A textbook test asked at every look takes back "
             f"{min(naive):.0%} to {max(naive):.0%} of them."
         )
     late = "See below."
@@ -142,9 +141,9 @@ def _required(results: Mapping[str, Result]) -> str:
     lines = [
         "## What is required, and what was measured",
         "",
-        f"Of {len(every)} requirements {held} hold, {held - exact} of them only within three standard errors. Error "
-        f"rates must "
-        "not exceed α, medians 1.25 times those of the earlier simulation. The main ones:",
+        f"Of {len(every)} requirements {exact} hold as measured; {held - exact} are exceeded by less than three "
+        f"standard errors of the measurement, {len(every) - held} by more. Error rates must not exceed α, medians "
+        "1.25 times those of the earlier simulation. The main ones, and all that are exceeded:",
         "",
         "| requirement | measured | at most | |",
         "|---|---|---|---|",

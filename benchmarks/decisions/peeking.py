@@ -31,6 +31,15 @@ _LOOKS, _REQUESTS, _ICC, _ALPHA = 100, 100_000, 0.3, 0.05
 _SIZE = Size(400, 20)
 _RULES = ("naive", "independent", "per request", "means", "first error", "exceedance")
 _NONE = (None,) * 6
+_HEADER = (
+    "case",
+    "naive z",
+    "sequence per request",
+    "errors by arm per request",
+    "**sequence per user**",
+    "**first errors by arm**",
+    "**exceedances by arm**",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,27 @@ def measure(run: Run) -> Result:
                 if rule in drawn:
                     what = f"false rollback, {rule}: {case.title}, {order}, α = 5 %"
                     requirements.append(Requirement(what, share(np.isfinite(drawn[rule])), _ALPHA))
+    detections, delays = _detections(run)
+    rows += detections
+    requirements += delays
+    return Result(
+        Section(
+            "Looking every minute at users who return",
+            f"{run.paths(_SIZE):,} paths a row: 100,000 requests, a look every minute of 1,000, intra-class "
+            "correlation 0.3, α = 5 %; users come back at random (return) or send all requests in one go (session). "
+            "False rollbacks; the last rows are detections in candidate requests. The first three rules take "
+            "requests for independent: the naive z test, the same confidence sequence, the same test by arms. "
+            "Anytime-valid is not valid with the wrong variance.",
+            _HEADER,
+            rows,
+        ),
+        requirements=requirements,
+    )
+
+
+def _detections(run: Run) -> tuple[list[list[str]], list[Requirement]]:
+    rows: list[list[str]] = []
+    requirements: list[Requirement] = []
     for order, (first, rao, means) in _FOUND.items():
         case = Case(0.01, 10_000, 0.05, _NONE, _NONE)
         drawn = run.repeat(simulate, _SIZE, f"peeking found {order}", case, order, True)
@@ -82,29 +112,7 @@ def measure(run: Run) -> Result:
         rows.append([f"1 → 3 % errors, 10,000 users, {order}: median requests", "", "", "", *map(str, found)])
         what = f"median requests to find 1 → 3 % errors, 10,000 users, {order}"
         requirements.append(Requirement(what, found[1], 1.25 * first))
-    return Result(
-        Section(
-            "Looking every minute at users who return",
-            f"{run.paths(_SIZE):,} paths a row: 100,000 requests, a look every minute of 1,000, intra-class "
-            f"correlation 0.3, "
-            "α = 5 %; users come back at random (return) or send all requests in one go (session). False rollbacks; "
-            "the last "
-            "rows are detections in candidate requests. The first three rules take requests for independent: the "
-            "naive z test, "
-            "the same confidence sequence, the same test by arms. Anytime-valid is not valid with the wrong variance.",
-            (
-                "case",
-                "naive z",
-                "sequence per request",
-                "errors by arm per request",
-                "**sequence per user**",
-                "**first errors by arm**",
-                "**exceedances by arm**",
-            ),
-            rows,
-        ),
-        requirements=requirements,
-    )
+    return rows, requirements
 
 
 def simulate(random: Random, paths: int, case: Case, order: Order, worse: bool) -> dict[str, Floats]:

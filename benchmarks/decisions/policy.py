@@ -83,14 +83,12 @@ def measure(run: Run) -> Result:
     return Result(
         Section(
             "The policy on clustered traffic",
-            f"100,000 requests of the candidate's 5 % of users and the rest, a look every minute of 100, users "
-            f"coming back at "
-            f"random; intra-class correlation 0.1 of errors, 0.25 of latency and cost, 0.3 of scores. "
-            f"{run.paths(_AA):,} paths for each A/A figure, {run.paths(_HARM):,} for each change. Five metrics "
-            f"versus stable, "
-            "α = 1 % each. Detection in candidate requests (50 a minute). Errors are judged with a late onset in mind, "
-            "which delays what is wrong from the start, most where there are few users to meet a first error; the "
-            "cumulative test, for which the earlier figures are, is beside it.",
+            "100,000 requests of the candidate's 5 % of users and the rest, a look every minute of 100, users coming "
+            "back at random; intra-class correlation 0.1 of errors, 0.25 of latency and cost, 0.3 of scores. "
+            f"{run.paths(_AA):,} paths for each A/A figure, {run.paths(_HARM):,} for each change. Five metrics versus "
+            "stable, α = 1 % each. Detection in candidate requests (50 a minute). Errors are judged with a late "
+            "onset in mind, which delays what is wrong from the start, most where there are few users to meet a "
+            "first error; the cumulative test, for which the earlier figures are, is beside it.",
             ("", *(shape.title for shape in SHAPES.values())),
             rows,
         ),

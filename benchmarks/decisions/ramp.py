@@ -39,12 +39,9 @@ def measure(run: Run) -> Result:
         Section(
             "A ramp with drift",
             f"{run.paths(_SIZE):,} paths: stages of 1, 5, 25 and 50 %, 25 minutes of 1,000 requests each, both arms "
-            f"alike. "
-            "False rollbacks over the whole ramp, α = 5 % one-sided, while the errors of both arms drift from 1 to 3 "
-            "%, and "
-            "without drift. The study's per-stage figures are of another test. Fresh at α is how a rollout decides: "
-            "each stage "
-            "has its own error rate.",
+            "alike. False rollbacks over the whole ramp, α = 5 % one-sided, while the errors of both arms drift from "
+            "1 to 3 %, and without drift. The study's per-stage figures are of another test. Fresh at α is how a "
+            "rollout decides: each stage has its own error rate.",
             ("rule", "drift 1 → 3 %", "no drift"),
             rows,
         ),

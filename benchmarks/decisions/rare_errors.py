@@ -54,10 +54,8 @@ def measure(run: Run) -> Result:
         Section(
             "A rare error, independent requests",
             f"{run.paths(_SIZE):,} paths each: 100,000 requests, 1,000 a minute, the candidate's share 5 %, a look "
-            f"every 200 "
-            "requests, one-sided α = 5 % unless said. A/A: both arms 1 % errors; then the candidate has 3 %. "
-            "Detection in "
-            "candidate requests (50 a minute).",
+            "every 200 requests, one-sided α = 5 % unless said. A/A: both arms 1 % errors; then the candidate has 3 "
+            "%. Detection in candidate requests (50 a minute).",
             ("rule", "A/A: false rollback", "detection, median", "p95", "found"),
             rows,
         ),

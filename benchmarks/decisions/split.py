@@ -47,8 +47,8 @@ def measure(run: Run) -> Result:
         Section(
             "A broken split",
             f"{run.paths(_SIZE):,} paths of 20,000 users, a look every {_STEP} users, α = 0.1 %. k is the "
-            f"concentration of the "
-            "test; Turnout's is 1000. Chi-squared is Pearson's test at p < 0.1 % asked again at every look.",
+            "concentration of the test; Turnout's is 1000. Chi-squared is Pearson's test at p < 0.1 % asked again at "
+            "every look.",
             ("split", *("**k = 1000**" if rule == "k = 1000" else rule for rule in _RULES)),
             rows,
         ),

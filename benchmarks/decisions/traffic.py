@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,7 +89,8 @@ def errors(random: Random, traffic: Crowd, rate: float, icc: float, candidate_ra
 def normals(random: Random, traffic: Crowd, icc: float) -> Floats:
     """Standard normal values with intra-class correlation ``icc`` between a user's."""
     own = random.standard_normal(traffic.users)
-    return np.sqrt(icc) * own[traffic.user] + np.sqrt(1 - icc) * random.standard_normal(traffic.user.size)
+    rest = random.standard_normal(traffic.user.size)
+    return np.asarray(math.sqrt(icc) * own[traffic.user] + math.sqrt(1 - icc) * rest)
 
 
 def cumulative(traffic: Crowd, values: Floats | None = None) -> Floats:
