@@ -31,6 +31,7 @@ from benchmarks.decisions.run import Run, Size
 from benchmarks.decisions.traffic import Habits, as_stored, clustered, crowd, normals
 from benchmarks.report import Section
 from turnout.analysis.clusters import sums_of, unit_squares
+from turnout.analysis.confseq import hold, widening
 from turnout.analysis.evidence import Floats
 from turnout.analysis.onset import first_error_onset
 
@@ -93,6 +94,21 @@ def test_clustered_limit(run: Run) -> None:
     never_more(found(drawn, "larger effect pass"), 0.05)
     never_more(found(drawn, "larger effect fail"), 0.05)
     assert found(drawn, "per request pass").mean() > 0.3
+
+
+def test_skewed_limit() -> None:
+    """A skewed cost exactly at its limit passes at most α where stable's spread is known, and far more without it."""
+    random, limit = np.random.default_rng(8), math.exp(0.72)
+    passed = np.zeros((2, 60))
+    for path in range(passed.shape[1]):
+        traffic = crowd(random, Habits(2_000), 40_000, 40, 0.05)
+        ours, theirs = clustered(traffic, np.exp(1.2 * normals(random, traffic, 0.25)))
+        for row, stable in enumerate((None, theirs)):
+            held = hold(ours, limit, stable)
+            end = held.value + widening(held.effective_units, 0.05) * held.se
+            passed[row, path] = bool(np.any((end < limit) & (ours.units >= 20)))
+    never_more(passed[1], 0.05)
+    assert passed[0].mean() > passed[1].mean() + 0.05
 
 
 def test_ramp(run: Run) -> None:
