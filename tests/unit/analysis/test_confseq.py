@@ -82,7 +82,7 @@ def test_a_lucky_small_arm() -> None:
 
 
 def test_level_takes_the_spread_of_stable() -> None:
-    """An arm that happens to vary little is held with the spread of stable; an empty or quiet stable changes nothing."""
+    """An arm that happens to vary little is held with stable's spread; an empty or quiet stable changes nothing."""
     own, stable = scores(100, 0.5, 0.01), scores(2000, 0.5, 0.1)
     alone, held = level(own, 0.5, 0.05, 0.05), level(own, 0.5, 0.05, 0.05, stable=stable)
     assert alone.se == pytest.approx(0.001, rel=0.3)
