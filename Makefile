@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help install demo up test check lint types imports docs docs-check pytest wheel bench fmt clean
+.PHONY: help install demo up test check lint types imports docs docs-check pytest wheel bench bench-decisions fmt clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ wheel: install ## Only the wheel check
 
 bench: install ## Measure; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
+
+bench-decisions: install ## Simulate the decisions; writes docs/decisions.md (SCALE=0.05 DOCS=/tmp for a try)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.decisions --scale $(or $(SCALE),1) $(if $(DOCS),--docs $(DOCS))
 
 fmt: install ## Format, and fix what can be fixed
 	@$(BIN)/ruff check --fix .

@@ -14,6 +14,7 @@ from fractions import Fraction
 
 from scipy.special import ndtri, stdtrit
 
+from turnout.analysis.clusters import sums_of, unit_squares
 from turnout.domain.stats import ArmStats
 
 
@@ -121,7 +122,8 @@ def mean_difference(candidate: ArmStats, stable: ArmStats, confidence: float) ->
     B. L. Welch, "The generalization of 'Student's' problem", Biometrika 34 (1947) 28-35, with the standard errors
     between users of both arms and Satterthwaite's degrees of freedom. The standard error is never below that of
     the pooled arms, ``Σ(y_i - r n_i)²/Σn_i² · (Σ_c n_i²/N_c² + Σ_s n_i²/N_s²)`` over all users with the common
-    mean r: a few users of a small arm who happen to agree would otherwise prove anything.
+    mean r and Σn_i² of single users (`clusters.unit_squares`): a few users of a small arm who happen to agree would
+    otherwise prove anything.
     """
     if candidate.samples <= 0 or stable.samples <= 0:
         return Interval(None, -math.inf, math.inf)
@@ -164,10 +166,11 @@ def _pooled_variance(one: ArmStats, two: ArmStats) -> float:
         yy=one.yy + two.yy,
         ny=one.ny + two.ny,
     )
-    if both.nn <= 0:
+    ours, theirs = float(unit_squares(sums_of(one))), float(unit_squares(sums_of(two)))
+    if ours + theirs <= 0:
         return math.inf
-    weight = one.nn / one.samples**2 + two.nn / two.samples**2
-    return _residual(both, _ratio(both)) / both.nn * weight
+    weight = ours / one.samples**2 + theirs / two.samples**2
+    return _residual(both, _ratio(both)) / (ours + theirs) * weight
 
 
 def _welch_freedom(one: float, freedom_one: int, two: float, freedom_two: int) -> float:

@@ -16,7 +16,7 @@ from scipy import optimize
 from scipy.special import chdtri, gammaln, ndtr
 
 from turnout.analysis.abtest import Comparison
-from turnout.analysis.clusters import mean, spread_about, sums_of
+from turnout.analysis.clusters import mean, spread_about, sums_of, unit_squares
 from turnout.analysis.evidence import Floats
 from turnout.domain.stats import ArmStats
 
@@ -68,7 +68,7 @@ def dunnett(arms: Sequence[ArmStats], control: ArmStats, confidence: float) -> l
     if control.samples <= 0 or not kept:
         return [Comparison(None, -math.inf, math.inf, 0.0, 1.0, 0.0) for _ in arms]
     freedom = sum(arm.units - 1 for arm in (*kept, control))
-    weights = [arm.nn / arm.samples**2 for arm in (*kept, control)]
+    weights = [_weight(arm) for arm in (*kept, control)]
     common = _common_variance((*kept, control), freedom)
     family = _Family(tuple(math.sqrt(weights[-1] / (weight + weights[-1])) for weight in weights[:-1]), freedom)
     critical = family.critical(confidence) if freedom > 0 and 0 < common < math.inf else math.inf
@@ -110,7 +110,7 @@ def _against(arm: ArmStats, control: ArmStats, common: float, family: _Family, c
     estimate = arm.total / arm.samples - control.total / control.samples
     if not math.isfinite(critical):
         return Comparison(estimate, -math.inf, math.inf, 0.0, 1.0, 0.0)
-    se = math.sqrt(common * (arm.nn / arm.samples**2 + control.nn / control.samples**2))
+    se = math.sqrt(common * (_weight(arm) + _weight(control)))
     t = estimate / se
     half = critical * se
     return Comparison(estimate, estimate - half, estimate + half, t, family.beyond(abs(t)), float(family.freedom))
@@ -120,7 +120,12 @@ def _common_variance(arms: Sequence[ArmStats], freedom: int) -> float:
     sums = [sums_of(arm) for arm in arms]
     spread = sum(float(spread_about(one, mean(one))) for one in sums)
     units = sum(arm.units for arm in arms)
-    return spread / sum(arm.nn for arm in arms) * units / freedom if freedom > 0 else math.inf
+    squares = sum(float(unit_squares(one)) for one in sums)
+    return spread / squares * units / freedom if freedom > 0 else math.inf
+
+
+def _weight(arm: ArmStats) -> float:
+    return float(unit_squares(sums_of(arm))) / arm.samples**2
 
 
 def _normal_nodes() -> tuple[Floats, Floats]:

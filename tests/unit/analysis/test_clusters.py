@@ -20,9 +20,10 @@ from turnout.analysis.clusters import (
     pooled_variance,
     spread_about,
     sums_of,
+    unit_squares,
     variance,
 )
-from turnout.domain.stats import ArmStats
+from turnout.domain.stats import CLUSTERS, ArmStats
 from turnout.testing.sources import arm_of
 
 RNG = np.random.default_rng(7)
@@ -63,6 +64,36 @@ def test_pooled_variance() -> None:
     expected = residuals @ residuals / (both @ both) * (n @ n / n.sum() ** 2 + m @ m / m.sum() ** 2)
     found = pooled_variance(sums_of(arm_of(OURS)), sums_of(arm_of(THEIRS)))
     assert float(found) == pytest.approx(float(expected), rel=1e-9)
+
+
+def bundled(units: list[list[float]]) -> ArmStats:
+    """The statistics as a store keeps them: units that share a cluster are summed as one."""
+    together: dict[int, list[float]] = {}
+    for unit in units:
+        together.setdefault(int(RNG.integers(CLUSTERS)), []).extend(unit)
+    return arm_of(list(together.values())).model_copy(update={"units": len(units), "clusters": len(together)})
+
+
+def test_unit_squares_of_bundled_units() -> None:
+    """Σn_i² of single units is found within a few per cent from clusters that hold five of them."""
+    units = [[1.0] * int(size) for size in RNG.integers(1, 40, 5000)]
+    exact, stats = sum(len(unit) ** 2 for unit in units), bundled(units)
+    assert stats.nn > 3 * exact
+    assert float(unit_squares(sums_of(stats))) == pytest.approx(exact, rel=0.2)
+    assert float(unit_squares(sums_of(bundled([[1.0] * 3] * 50)))) == pytest.approx(450, rel=0.1)
+
+
+def test_pooled_variance_of_bundled_units() -> None:
+    """Bundling a large stable arm leaves the pooled variance as it is; otherwise five users a cluster would make a
+    small candidate's look a fifth of what it is."""
+    ours = [list(RNG.normal(RNG.normal(0, 1), 1, 20)) for _ in range(100)]
+    theirs = [list(RNG.normal(RNG.normal(0, 1), 1, 20)) for _ in range(5000)]
+    single = float(pooled_variance(sums_of(arm_of(ours)), sums_of(arm_of(theirs))))
+    kept = float(pooled_variance(sums_of(bundled(ours)), sums_of(bundled(theirs))))
+    assert kept == pytest.approx(single, rel=0.25)
+    apart = intervals.mean_difference(arm_of(ours), arm_of(theirs), 0.95)
+    together = intervals.mean_difference(bundled(ours), bundled(theirs), 0.95)
+    assert together.high - together.low == pytest.approx(apart.high - apart.low, rel=0.15)
 
 
 def test_arrays_are_many_looks() -> None:

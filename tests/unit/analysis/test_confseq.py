@@ -81,6 +81,16 @@ def test_a_lucky_small_arm() -> None:
     assert found.high > 0
 
 
+def test_level_takes_the_spread_of_stable() -> None:
+    """An arm that happens to vary little is held with stable's spread; an empty or quiet stable changes nothing."""
+    own, stable = scores(100, 0.5, 0.01), scores(2000, 0.5, 0.1)
+    alone, held = level(own, 0.5, 0.05, 0.05), level(own, 0.5, 0.05, 0.05, stable=stable)
+    assert alone.se == pytest.approx(0.001, rel=0.3)
+    assert held.se == pytest.approx(0.01, rel=0.1)
+    assert level(own, 0.5, 0.05, 0.05, stable=EMPTY) == alone
+    assert level(own, 0.5, 0.05, 0.05, stable=arm_of([[0.5]] * 30)) == alone
+
+
 def test_level() -> None:
     """Against a threshold the spread about the threshold counts where it is larger than the arm's own."""
     values = RNG.normal(0.8, 0.05, 60)
