@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from turnout.domain.errors import InvalidInput, Problem
-from turnout.domain.routing import Caddy
 from turnout.domain.proportions import shares
+from turnout.domain.routing import Caddy
 from turnout.domain.splits import Preview, RouterSplit, RouterState
 
 Json = dict[str, Any]

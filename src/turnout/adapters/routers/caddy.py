@@ -16,8 +16,8 @@ import httpx
 from turnout.adapters.routers._caddy_route import Json, state, steered
 from turnout.adapters.routers._http import Answer, Request, send
 from turnout.domain.errors import InvalidInput, Problem, Unavailable
-from turnout.domain.routing import Caddy
 from turnout.domain.proportions import scaled, shares
+from turnout.domain.routing import Caddy
 from turnout.domain.splits import RouterSplit, RouterState, checked, named, refuse_stale
 
 LARGEST_WEIGHT: Final = 10_000
