@@ -9,22 +9,26 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.routers.services import service
+from tests.integration.routers.services import Service
 from tests.integration.routers.sites import CaddySite, HaproxySite, Site
 
 
 @dataclass(frozen=True)
 class Services:
-    """The ports of both services."""
+    """Both services, running."""
 
-    blue: int
-    green: int
+    blue: Service
+    green: Service
 
 
 @pytest.fixture
 async def services() -> AsyncIterator[Services]:
-    async with service("blue") as blue, service("green") as green:
-        yield Services(blue, green)
+    both = Services(Service("blue"), Service("green"))
+    for one in (both.blue, both.green):
+        await one.start()
+    yield both
+    for one in (both.blue, both.green):
+        await one.stop()
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def caddy(services: Services, tmp_path: Path) -> Iterator[CaddySite]:
-    site = CaddySite(tmp_path, services.blue, services.green)
+    site = CaddySite(tmp_path, services.blue.port, services.green.port)
     site.start()
     yield site
     site.kill()
@@ -43,7 +47,7 @@ def caddy(services: Services, tmp_path: Path) -> Iterator[CaddySite]:
 
 @pytest.fixture
 def haproxy(services: Services, tmp_path: Path) -> Iterator[HaproxySite]:
-    site = HaproxySite(tmp_path, services.blue, services.green)
+    site = HaproxySite(tmp_path, services.blue.port, services.green.port)
     site.start()
     yield site
     site.kill()

@@ -16,30 +16,43 @@ CLIENTS = 6
 PAUSE = 0.002
 
 
-@asynccontextmanager
-async def service(name: str, port: int = 0) -> AsyncIterator[int]:
-    """An HTTP service that answers its own name to everything and keeps connections open; its port."""
-    answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(name)}\r\n\r\n{name}".encode()
-    writers = set[asyncio.StreamWriter]()
+class Service:
+    """An HTTP service on a port of its own that answers its name to everything and keeps connections open."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.port = 0
+        self.served = 0
+        self._writers = set[asyncio.StreamWriter]()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close the port and every connection; again does nothing."""
+        if self._server is None:
+            return
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await self._server.wait_closed()
+        while self._writers:
+            await asyncio.sleep(0)
+        self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(self.name)}\r\n\r\n{self.name}".encode()
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 await reader.readuntil(b"\r\n\r\n")
+                self.served += 1
                 writer.write(answer)
                 await writer.drain()
-        writers.discard(writer)
+        self._writers.discard(writer)
         writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-        for writer in list(writers):
-            writer.close()
-        await server.wait_closed()
 
 
 @dataclass
@@ -67,6 +80,11 @@ class Load:
         self.phase = "between"
         return self.answers[phase]
 
+    @property
+    def answered(self) -> int:
+        """How many requests got the answer of a service."""
+        return sum(answers["blue"] + answers["green"] for answers in self.answers.values())
+
     async def client(self) -> None:
         async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
             while not self.over:
@@ -82,7 +100,8 @@ class Load:
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
                 if attempt == 2:
                     self.failures.append(repr(error))
-                self.resent += 1
+                else:
+                    self.resent += 1
             except httpx.HTTPError as error:
                 self.failures.append(repr(error))
                 break
@@ -107,6 +126,6 @@ async def load(url: str) -> AsyncIterator[Load]:
 
 
 def within_binomial_bounds(count: int, total: int, share: float) -> bool:
-    """Whether ``count`` of ``total`` is what ``share`` gives in all but one of some hundred thousand cases (4.5 standard
-    deviations); a share of 0 or 1 has no bounds but itself."""
+    """Whether ``count`` of ``total`` is within 4.5 standard deviations of what ``share`` gives, as all but one of a
+    hundred thousand are. A share of 0 or 1 has no bounds but itself."""
     return abs(count - total * share) <= 4.5 * math.sqrt(total * share * (1 - share))

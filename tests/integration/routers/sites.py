@@ -22,6 +22,7 @@ from turnout.adapters.routers import router_of
 from turnout.domain import routing
 from turnout.ports import TrafficRouter
 
+NO_CHANGES: Mapping[str, str] = {}
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "routers.md"
 
 
@@ -46,11 +47,11 @@ def documented(language: str, beginning: str) -> str:
     return next(block for block in blocks if block.startswith(beginning))
 
 
-def moved(text: str, ports: Mapping[str, int | str]) -> str:
+def moved(text: str, places: Mapping[str, str]) -> str:
     """``text`` with its addresses replaced; each has to be there."""
-    for old, new in ports.items():
+    for old, new in places.items():
         assert old in text, f"{old} is not in the documentation"
-        text = text.replace(old, str(new))
+        text = text.replace(old, new)
     return text
 
 
@@ -89,7 +90,12 @@ class _Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        environ = {**os.environ, "HOME": str(self._folder), "XDG_CONFIG_HOME": str(self._folder), "XDG_DATA_HOME": str(self._folder)}
+        environ = {
+            **os.environ,
+            "HOME": str(self._folder),
+            "XDG_CONFIG_HOME": str(self._folder),
+            "XDG_DATA_HOME": str(self._folder),
+        }
         log = self._folder / "router.log"
         with log.open("ab") as out:
             self._process = subprocess.Popen(self._command, cwd=self._folder, env=environ, stdout=out, stderr=out)
@@ -115,9 +121,10 @@ class _Process:
 class CaddySite(_Process):
     """Caddy with the documented configuration."""
 
-    def __init__(self, folder: Path, blue: int, green: int) -> None:
+    def __init__(self, folder: Path, blue: int, green: int, changes: Mapping[str, str] = NO_CHANGES) -> None:
         admin, public = free_port(), free_port()
-        places: dict[str, int | str] = {
+        places = {
+            **changes,
             "127.0.0.1:2019": f"127.0.0.1:{admin}",
             "127.0.0.1:8080": f"127.0.0.1:{public}",
             "127.0.0.1:9001": f"127.0.0.1:{blue}",
@@ -149,16 +156,18 @@ class CaddySite(_Process):
 class HaproxySite(_Process):
     """HAProxy with the documented configuration, its runtime API on a path or on TCP."""
 
-    def __init__(self, folder: Path, blue: int, green: int, tcp: bool = False, **changes: str) -> None:
+    def __init__(
+        self, folder: Path, blue: int, green: int, tcp: bool = False, changes: Mapping[str, str] = NO_CHANGES
+    ) -> None:
         public = free_port()
         where = f"127.0.0.1:{free_port()}" if tcp else str(folder / "haproxy.sock")
-        places: dict[str, int | str] = {
+        places = {
+            **changes,
             "/run/haproxy.sock": where,
             "127.0.0.1:8080": f"127.0.0.1:{public}",
             "127.0.0.1:9001": f"127.0.0.1:{blue}",
             "127.0.0.1:9002": f"127.0.0.1:{green}",
             **({" mode 660": ""} if tcp else {}),
-            **{old.replace("_", " "): new for old, new in changes.items()},
         }
         (folder / "haproxy.cfg").write_text(moved(documented("haproxy", "global"), places))
         super().__init__([haproxy_program(), "-db", "-f", "haproxy.cfg"], folder, public)

@@ -22,9 +22,12 @@ def split(generation: int, green: int, preview: Preview | None = None, rollout: 
     return RouterSplit(rollout_id=rollout, generation=generation, weights=weights, preview=preview)
 
 
-async def test_traffic_moves_there_and_back_without_a_failed_request(site: Site, http: httpx.AsyncClient) -> None:
-    """Under load from clients that keep their connections, every step is what was asked for within binomial bounds, 0 and
-    100 % to the last request, and no request fails. Caddy may close a kept connection, HAProxy never does."""
+async def test_traffic_moves_there_and_back_without_a_failed_request(
+    site: Site, services: Services, http: httpx.AsyncClient
+) -> None:
+    """Under load on kept connections every step is what was asked for within binomial bounds, 0 and 100 % exactly, and
+    no request fails. Caddy may close a connection, but a request on it has reached no service, and
+    succeeds when it is sent again; HAProxy closes none."""
     steered = router(site, http)
     async with load(site.public) as seen:
         for generation, percent in enumerate([0, 10, 50, 100, 50, 10, 0], start=1):
@@ -34,8 +37,8 @@ async def test_traffic_moves_there_and_back_without_a_failed_request(site: Site,
             answers = await seen.during(f"{generation}: {percent} %", REQUESTS)
             assert within_binomial_bounds(answers["green"], answers.total(), percent / 100), (percent, answers)
     assert seen.failures == []
+    assert seen.answered == services.blue.served + services.green.served > 7 * REQUESTS
     assert isinstance(site, CaddySite) or seen.resent == 0
-    assert sum(answers.total() for answers in seen.answers.values()) > 7 * REQUESTS
 
 
 async def test_a_change_by_hand_is_a_drift_and_applying_again_repairs_it(site: Site, http: httpx.AsyncClient) -> None:
@@ -56,7 +59,7 @@ async def test_a_change_by_hand_is_a_drift_and_applying_again_repairs_it(site: S
 
 
 async def test_an_older_generation_is_refused(site: Site, http: httpx.AsyncClient) -> None:
-    """A delayed change neither of the same rollout nor of another one undoes a newer one; the newest may be repeated."""
+    """A late change of the same or of another rollout does not undo a newer one; the newest may be repeated."""
     steered = router(site, http)
     await steered.apply(split(7, 50_000))
     with pytest.raises(StaleGeneration, match="follows generation 7 of rollout r-1; generation 6 of rollout r-1"):
@@ -117,14 +120,14 @@ async def test_a_preview_always_goes_to_green(site: Site, http: httpx.AsyncClien
 async def test_weight_zero_gets_nothing_even_if_the_other_is_dead(
     site: Site, services: Services, http: httpx.AsyncClient
 ) -> None:
-    """With nothing listening where blue was, green at 0 % still gets no request."""
+    """With nothing listening where blue was, green at 0 % still gets no request, and at 100 % gets all."""
     steered = router(site, http)
-    config = site.config
     await steered.apply(split(1, 0))
-    places = config.upstreams if isinstance(site, CaddySite) else config.servers  # type: ignore[union-attr]
-    assert set(places) == {"blue", "green"}
-    dead = split(2, 100_000)
-    assert (await steered.apply(dead)).shares == {"blue": 0, "green": 100_000}
+    await services.blue.stop()
+    refused = [await http.get(site.public) for _ in range(20)]
+    assert {answer.status_code for answer in refused} <= {502, 503}
+    assert "green" not in {answer.text for answer in refused}
+    await steered.apply(split(2, 100_000))
     assert {(await http.get(site.public)).text for _ in range(20)} == {"green"}
 
 
