@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Final, Literal, Self, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from turnout.domain.durations import Duration
 from turnout.domain.flags import Name
@@ -63,13 +63,6 @@ def _socket(text: str) -> str:
         raise ValueError('is no socket; write a path such as /run/haproxy.sock, or "host:port"') from None
 
 
-def _reference(text: str) -> str:
-    if not _REFERENCE.fullmatch(text):
-        # The value is not repeated here: it may be the secret itself.
-        raise ValueError("is no reference; write $NAME, and set NAME in the worker's environment")
-    return text
-
-
 def _distinct(value: dict[str, str]) -> dict[str, str]:
     if len(set(value.values())) != len(value):
         raise ValueError("leads two variants to the same place; give each its own")
@@ -87,9 +80,6 @@ Url = Annotated[str, AfterValidator(check_url)]
 
 Address = Annotated[str, AfterValidator(_address)]
 """``host:port``."""
-
-Reference = Annotated[str, AfterValidator(_reference)]
-"""``$NAME`` or ``${NAME}``: a variable of the worker's environment."""
 
 Timeout = Annotated[Duration, AfterValidator(_bounded)]
 """How long one exchange may take, at most a minute."""
@@ -129,16 +119,25 @@ class Haproxy(Frozen):
 class Webhook(Frozen):
     """Anything else, told by signed HTTP requests; see ``docs/routers.md`` for what it has to answer.
 
-    ``read_url`` says what the router does now; it is ``url`` unless given. ``tolerance`` is by how many percentage
+    ``secret`` is ``$NAME`` or ``${NAME}``. ``read_url`` says what the router does now; it is ``url`` unless given. ``tolerance`` is by how many percentage
     points a share it reports may differ from the one asked for.
     """
 
     kind: Literal["webhook"]
     url: Url
     read_url: Url | None = None
-    secret: Reference
+    secret: str
     tolerance: float = Field(default=0.5, ge=0, le=50)
     timeout: Timeout = timedelta(seconds=10)
+
+    @model_validator(mode="after")
+    def _secret_is_named(self) -> Self:
+        # As an error of the field it would be reported with its value, which may be the secret itself.
+        if not _REFERENCE.fullmatch(self.secret):
+            raise ValueError(
+                "secret is not the name of a variable; write $NAME, and set NAME in the worker's environment"
+            )
+        return self
 
 
 class Resolver(Frozen):
@@ -152,5 +151,5 @@ Router = Annotated[Caddy | Haproxy | Webhook | Resolver, Field(discriminator="ki
 
 
 def variable_of(reference: str) -> str:
-    """The name of the environment variable that a `Reference` stands for."""
+    """The name of the environment variable that ``$NAME`` or ``${NAME}`` stands for."""
     return cast(re.Match[str], re.search(r"\w+", reference))[0]
