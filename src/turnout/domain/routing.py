@@ -119,8 +119,9 @@ class Haproxy(Frozen):
 class Webhook(Frozen):
     """Anything else, told by signed HTTP requests; see ``docs/routers.md`` for what it has to answer.
 
-    ``secret`` is ``$NAME`` or ``${NAME}``. ``read_url`` says what the router does now; it is ``url`` unless given. ``tolerance`` is by how many percentage
-    points a share it reports may differ from the one asked for.
+    ``secret`` names a variable of the worker's environment: ``$NAME`` or ``${NAME}``. ``read_url`` says what the router
+    does now; it is ``url`` unless given. ``tolerance`` is by how many percentage points a share it reports may differ
+    from the one asked for.
     """
 
     kind: Literal["webhook"]
