@@ -1,8 +1,9 @@
-# Sourced before the tests: the real PostgreSQL and Prometheus that they run against, from Debian's packages.
+# Sourced before the tests: the real PostgreSQL, Prometheus and HAProxy that they run against, from Debian's packages.
 # Where they are missing and cannot be installed, CI fails and a developer's run leaves those tests out, loudly.
 _missing=()
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || _missing+=(postgresql)
 command -v prometheus >/dev/null || _missing+=(prometheus)
+command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || _missing+=(haproxy)
 if [ "${#_missing[@]}" -gt 0 ]; then
     _root=()
     [ "$(id -u)" -eq 0 ] || _root=(sudo -n)
@@ -17,6 +18,7 @@ if [ "${#_missing[@]}" -gt 0 ]; then
             case "$_name" in
                 postgresql) export TURNOUT_TEST_POSTGRES=skip ;;
                 prometheus) export TURNOUT_TEST_PROMETHEUS=skip ;;
+                haproxy) export TURNOUT_TEST_HAPROXY=skip ;;
             esac
             echo "NOT TESTED here: $_name is missing; install the package to test against it" >&2
         done

@@ -26,6 +26,7 @@ from turnout.ports.stores import (
     RolloutStore,
     Stores,
 )
+from turnout.ports.traffic import HealthProbe, Probed, Prober, RouterSplit, RouterState, TrafficRouter
 
 __all__ = [
     "ArmReading",
@@ -36,16 +37,22 @@ __all__ = [
     "FlagRecord",
     "FlagStore",
     "FractionReading",
+    "HealthProbe",
     "MetricSource",
     "OutcomeStore",
     "PointReading",
+    "Probed",
+    "Prober",
     "Published",
     "Question",
     "Reading",
     "Receipt",
     "RolloutRecord",
     "RolloutStore",
+    "RouterSplit",
+    "RouterState",
     "SeriesReading",
     "SplitReading",
     "Stores",
+    "TrafficRouter",
 ]

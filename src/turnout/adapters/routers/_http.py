@@ -1,0 +1,75 @@
+"""One HTTP exchange with a router: bounded in time and size, never redirected, every failure `Unavailable`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import httpx
+
+from turnout.domain.durations import format_duration
+from turnout.domain.errors import Unavailable
+
+LARGEST_BODY = 4_000_000
+"""Bytes of an answer that are read; a longer one is an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent. ``timeout`` bounds the whole exchange."""
+
+    method: str
+    url: str
+    timeout: timedelta
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; the names of ``headers`` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the body on one line, for messages."""
+        text = " ".join(self.body[:300].decode("utf-8", "replace").split())
+        return text or "nothing"
+
+
+async def send(http: httpx.AsyncClient, request: Request) -> Answer:
+    """Send, and read the answer whatever its status.
+
+    Raises:
+        Unavailable: no complete answer within the timeout and `LARGEST_BODY`.
+    """
+    try:
+        async with asyncio.timeout(request.timeout.total_seconds()):
+            return await _send(http, request)
+    except (TimeoutError, httpx.TimeoutException) as error:
+        raise Unavailable(f"{request.url} did not answer within {format_duration(request.timeout)}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        raise Unavailable(f"{request.url} gave no complete answer ({type(error).__name__}: {error})") from error
+
+
+async def _send(http: httpx.AsyncClient, request: Request) -> Answer:
+    async with http.stream(
+        request.method,
+        request.url,
+        content=request.content or None,
+        headers={"accept": "application/json", "accept-encoding": "identity", **request.headers},
+        follow_redirects=False,
+        timeout=request.timeout.total_seconds(),
+    ) as response:
+        parts, size = list[bytes](), 0
+        async for part in response.aiter_raw():
+            size += len(part)
+            if size > LARGEST_BODY:
+                raise Unavailable(f"{request.url} answered more than {LARGEST_BODY:,} bytes")
+            parts.append(part)
+        return Answer(response.status_code, dict(response.headers), b"".join(parts))
