@@ -1,0 +1,66 @@
+"""What makes a breaker trip: errors in a row, or answers of low quality."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+
+class ErrorMeter:
+    """Trips at the ``threshold``-th failure in a row. A call is worth 1 when it went well, 0 when it failed.
+
+    Every probe has to go well.
+    """
+
+    def __init__(self, threshold: int = 5) -> None:
+        if threshold < 1:
+            raise ValueError(f"a failure threshold is at least 1; got {threshold}")
+        self._threshold = threshold
+        self._row = 0
+
+    def record(self, value: float) -> str | None:
+        """See `Meter.record`."""
+        self._row = 0 if value >= 1 else self._row + 1
+        return f"{self._row} failures in a row" if self._row >= self._threshold else None
+
+    def probe(self, values: Sequence[float], wanted: int) -> bool | None:
+        """See `Meter.probe`."""
+        if values[-1] < 1:
+            return False
+        return True if len(values) >= wanted else None
+
+    def reset(self) -> None:
+        """See `Meter.reset`."""
+        self._row = 0
+
+
+class QualityMeter:
+    """Trips when the mean of the last ``window`` scores is below ``threshold``, as soon as there are ``minimum``.
+
+    The probes are good when the mean of all of them reaches the threshold.
+    """
+
+    def __init__(self, threshold: float, window: int = 50, minimum: int = 20) -> None:
+        if not 1 <= minimum <= window:
+            raise ValueError(f"the minimum is between 1 and the window ({window}); got {minimum}")
+        self._threshold = threshold
+        self._minimum = minimum
+        self._scores: deque[float] = deque(maxlen=window)
+
+    def record(self, value: float) -> str | None:
+        """See `Meter.record`."""
+        self._scores.append(value)
+        if len(self._scores) < self._minimum:
+            return None
+        mean = sum(self._scores) / len(self._scores)
+        if mean >= self._threshold:
+            return None
+        return f"the mean of the last {len(self._scores)} scores is {mean:.3g}, below {self._threshold:g}"
+
+    def probe(self, values: Sequence[float], wanted: int) -> bool | None:
+        """See `Meter.probe`."""
+        return sum(values) / len(values) >= self._threshold if len(values) >= wanted else None
+
+    def reset(self) -> None:
+        """See `Meter.reset`."""
+        self._scores.clear()

@@ -1,0 +1,93 @@
+"""What one process may spend: leases of a budget, reservations for calls, and what came of them. In memory only."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A lease in the wallet: what is left of it, what is reserved and what was spent, in millionths."""
+
+    id: str
+    left: int
+    until: float
+    reserved: int = 0
+    spent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """``amount`` set aside for one call, out of the lease ``held``; give it back with `Wallet.settle`."""
+
+    held: _Held
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Tells the controller that lease ``id`` is over, and that ``spent`` millionths of it were spent."""
+
+    id: str
+    spent: int
+
+
+class Wallet:
+    """Spends leases, the one that ends first before the others. Safe to share between threads; never waits.
+
+    A lease is good for ``seconds`` after it was asked for, by this process's ``clock``: measured from before the request,
+    it ends here before it ends at the controller. Nothing is reserved from one that is over. A reservation is covered by
+    one lease as a whole.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock: Final = clock
+        self._lock = threading.Lock()
+        self._held: list[_Held] = []
+
+    def add(self, id: str, amount: int, asked_at: float, seconds: float) -> None:
+        """Take in a lease of ``amount`` millionths that was asked for at ``asked_at`` of the clock."""
+        with self._lock:
+            self._held.append(_Held(id, amount, asked_at + seconds))
+            self._held.sort(key=lambda held: held.until)
+
+    @property
+    def left(self) -> int:
+        """What can be reserved now, in millionths."""
+        with self._lock:
+            now = self._clock()
+            return sum(held.left for held in self._held if held.until > now)
+
+    def reserve(self, amount: int) -> Reservation | None:
+        """Set ``amount`` millionths aside for a call; None when no lease has so much left."""
+        with self._lock:
+            now = self._clock()
+            for held in self._held:
+                if held.until > now and held.left >= amount:
+                    held.left -= amount
+                    held.reserved += amount
+                    return Reservation(held, amount)
+        return None
+
+    def settle(self, reservation: Reservation, spent: int) -> None:
+        """The call of ``reservation`` has cost ``spent``; the difference goes back to its lease, or is taken from it."""
+        with self._lock:
+            held = reservation.held
+            held.reserved -= reservation.amount
+            held.spent += spent
+            held.left += reservation.amount - spent
+
+    def collect(self, everything: bool = False) -> tuple[Settlement, ...]:
+        """Leases that are over or used up, with no call under way: settle them and forget them.
+
+        ``everything`` also gives up leases that are still good; calls under way count as spent as reserved.
+        """
+        with self._lock:
+            now = self._clock()
+            over = [h for h in self._held if everything or (not h.reserved and (h.until <= now or h.left <= 0))]
+            self._held = [held for held in self._held if held not in over]
+            return tuple(Settlement(held.id, held.spent + held.reserved) for held in over)

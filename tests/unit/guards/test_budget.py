@@ -1,0 +1,176 @@
+"""Budgets: what a day is, what is leased, and that what is spent never exceeds it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from turnout.domain.budget import Account, Budget, Lease, alarms, day_of, grant, leased, micros, money, settled
+from turnout.guards.wallet import Wallet
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+DAY = date(2026, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("amount", "millionths"),
+    [(25, 25_000_000), ("12.50", 12_500_000), (0.1, 100_000), (Decimal("0.0000001"), 1), (0, 0), ("1e-7", 1)],
+)
+def test_money_is_exact_and_rounded_up(amount: object, millionths: int) -> None:
+    """0.1 is a tenth, and what is less than a millionth costs one."""
+    assert micros(amount) == millionths
+
+
+@pytest.mark.parametrize("amount", [-1, "abc", float("nan"), float("inf"), True, None, "", 1e10])
+def test_what_is_no_amount_is_refused(amount: object) -> None:
+    """With the value and what to write instead."""
+    with pytest.raises(ValueError, match="is no amount of money; write"):
+        micros(amount)
+
+
+@pytest.mark.parametrize(("amount", "text"), [(12_500_000, "12.50"), (1, "0.000001"), (-1_234_000_000, "-1,234.00")])
+def test_money_reads_well(amount: int, text: str) -> None:
+    """Two decimals, more only where they say something."""
+    assert money(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "hours"),
+    [
+        ("Europe/Berlin", datetime(2026, 3, 29, 12, tzinfo=UTC), 23),
+        ("Europe/Berlin", datetime(2026, 10, 25, 12, tzinfo=UTC), 25),
+        ("America/New_York", datetime(2026, 3, 8, 12, tzinfo=UTC), 23),
+        ("UTC", NOW, 24),
+        ("America/Santiago", datetime(2026, 9, 6, 12, tzinfo=UTC), 23),
+    ],
+)
+def test_a_day_is_as_long_as_its_clocks_say(zone: str, now: datetime, hours: int) -> None:
+    """23 or 25 hours where clocks change, also where the hour that is skipped is midnight."""
+    day = day_of(zone, now)
+    assert day.begins <= now < day.ends
+    assert day.ends - day.begins == timedelta(hours=hours)
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)), st.sampled_from(["Europe/Berlin", "Asia/Kolkata", "UTC"])
+)
+def test_days_meet_without_a_gap(moment: datetime, zone: str) -> None:
+    """A day ends at the moment the next one begins."""
+    day = day_of(zone, moment.replace(tzinfo=UTC))
+    following = day_of(zone, day.ends)
+    assert following.begins == day.ends
+    assert following.date == day.date + timedelta(days=1)
+    assert day_of(zone, day.ends - timedelta(microseconds=1)) == day
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"daily": 0},
+        {"daily": "x"},
+        {"daily": 1, "timezone": "Mars/Base"},
+        {"daily": 1, "alert_at": 0},
+        {"daily": 1, "x": 1},
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused(fields: dict[str, object]) -> None:
+    """Amounts, zones and thresholds are checked at the door."""
+    with pytest.raises(ValidationError):
+        Budget.model_validate(fields)
+
+
+def test_nobody_gets_more_than_there_is() -> None:
+    """A lease is bounded by its largest size and by what is left."""
+    budget = Budget.model_validate({"daily": 10, "lease": 4})
+    account = Account(day=DAY)
+    assert grant(budget, account, micros(100)) == micros(4)
+    account = leased(account, micros(4))
+    account = leased(account, grant(budget, account, micros(4)))
+    assert grant(budget, account, micros(4)) == micros(2)
+    account = leased(account, micros(2))
+    assert grant(budget, account, 1) == 0
+
+
+def test_what_is_not_spent_returns() -> None:
+    """A settled lease gives back its rest; one of yesterday changes nothing today."""
+    budget = Budget.model_validate({"daily": 10})
+    account = leased(Account(day=DAY), micros(4))
+    lease = Lease(id="a", amount=micros(4), day=DAY, expires=NOW)
+    account = settled(account, lease, micros(1))
+    assert (account.spent, account.leased, account.left(budget)) == (micros(1), 0, micros(9))
+    assert settled(account, lease.model_copy(update={"day": date(2026, 4, 30)}), micros(1)) == account
+    assert account.on(date(2026, 5, 2)).left(budget) == micros(10)
+
+
+def test_the_warning_comes_once() -> None:
+    """At the threshold, by what was spent, unless it has gone out."""
+    budget = Budget.model_validate({"daily": 10, "alert_at": 0.5})
+    assert not alarms(budget, Account(day=DAY, spent=micros("4.999999"), leased=micros(5)))
+    assert alarms(budget, Account(day=DAY, spent=micros(5)))
+    assert not alarms(budget, Account(day=DAY, spent=micros(5), alerted=True))
+
+
+steps = st.lists(st.tuples(st.sampled_from(["lease", "call", "settle", "die"]), st.integers(0, 3), st.integers(1, 5)))
+
+
+@given(steps)
+def test_processes_together_never_spend_more_than_the_budget(steps: list[tuple[str, int, int]]) -> None:
+    """Four processes lease, spend, settle and die in any order: the sum spent stays within the budget."""
+    budget, account, names = Budget(daily="0.00002", lease="0.000007"), Account(day=DAY), count()  # type: ignore[arg-type]
+    wallets, leases, spent = [Wallet(lambda: 0.0) for _ in range(4)], dict[str, Lease](), 0
+    for kind, process, amount in steps:
+        wallet = wallets[process]
+        if kind == "lease" and (granted := grant(budget, account, amount)):
+            account = leased(account, granted)
+            lease = Lease(id=str(next(names)), amount=granted, day=DAY, expires=NOW)
+            leases[lease.id] = lease
+            wallet.add(lease.id, granted, 0.0, 60)
+        elif kind == "call" and (reservation := wallet.reserve(amount)):
+            cost = max(0, amount - 1)
+            wallet.settle(reservation, cost)
+            spent += cost
+        elif kind == "settle":
+            for settlement in wallet.collect(everything=True):
+                account = settled(account, leases.pop(settlement.id), settlement.spent)
+        elif kind == "die":
+            wallets[process] = Wallet(lambda: 0.0)
+    assert spent <= budget.daily
+    assert account.spent <= spent
+    assert account.spent + account.leased <= budget.daily
+
+
+def test_a_lease_is_not_spent_after_its_time() -> None:
+    """Measured from when it was asked for; what is over is handed in once, with what was spent."""
+    now = [100.0]
+    wallet = Wallet(lambda: now[0])
+    wallet.add("a", 10, asked_at=95, seconds=10)
+    reservation = wallet.reserve(4)
+    assert reservation is not None
+    assert wallet.left == 6
+    wallet.settle(reservation, 3)
+    now[0] = 105
+    assert wallet.reserve(1) is None
+    assert [(s.id, s.spent) for s in wallet.collect()] == [("a", 3)]
+    assert wallet.collect() == ()
+
+
+def test_calls_under_way_keep_a_lease_open() -> None:
+    """It is handed in when the call has ended; when the process ends before, what was reserved counts as spent."""
+    now = [0.0]
+    wallet = Wallet(lambda: now[0])
+    wallet.add("a", 10, 0, 10)
+    reservation = wallet.reserve(4)
+    now[0] = 20
+    assert wallet.collect() == ()
+    assert reservation is not None
+    wallet.settle(reservation, 5)
+    assert wallet.collect()[0].spent == 5
+    wallet.add("b", 10, 20, 10)
+    wallet.reserve(7)
+    assert wallet.collect(everything=True)[0].spent == 7
