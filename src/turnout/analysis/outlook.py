@@ -2,8 +2,8 @@
 
 Every sequential test is followed along its expected path: the counts that the expected rates give on average. It
 crosses its boundary there later than half of all real paths do, because a real path may cross on a swing; the tests
-hold it against simulated medians and 90 % quantiles. So a stage that is long enough here is long enough in most cases, not
-in all.
+hold it against simulated medians and 90 % quantiles. So a stage that is long enough here is long enough in most
+cases, not in all.
 """
 
 from __future__ import annotations
