@@ -171,6 +171,8 @@ class Rollout:
                 dues[event.event_id] = begun + event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
             dues.pop(event.timer_fired_event_attributes.started_event_id, None)
             dues.pop(event.timer_canceled_event_attributes.started_event_id, None)
+            if event.HasField("workflow_execution_completed_event_attributes"):
+                return False  # and its timers with it
         now = await self.now()
         return any(due <= now + NEAR for due in dues.values())
 
