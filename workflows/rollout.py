@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey
@@ -192,11 +192,28 @@ class RolloutWorkflow(Commands):
             return
         seen = self._observation()
         if not watch.answers(wanted) and not (seen is not None and _is_alarm(seen)):
-            watch.stop(self._state.last.at if self._state.last else workflow.now())
+            watch.stop(self._changed_at())
         if watch.stopped_at is not None and watch.done:
             # What the watch waited does not matter: a pause and an approval both begin a new deadline.
             counted = watch.settled_clock().counted
             self._settle(self._state.clock.model_copy(update={"counted": counted}))
+
+    async def _end_watch(self, plan: Plan) -> None:
+        """Stop the watch and keep what it counted, unless it watched a stage that was left meanwhile."""
+        watch, wanted = self._watch, machine.watch_request(plan, self._state)
+        if watch is None or wanted is None:
+            return
+        fits = watch.answers(wanted)
+        watch.stop(workflow.now() if fits else self._changed_at())
+        await workflow.wait_condition(lambda: watch.done)
+        clock = watch.settled_clock()
+        if not fits:
+            counted = clock.counted if wanted.generation == watch.request.generation else self._state.clock.counted
+            clock = self._state.clock.model_copy(update={"counted": counted})
+        self._settle(clock)
+
+    def _changed_at(self) -> datetime:
+        return self._state.last.at if self._state.last else workflow.now()
 
     def _settle(self, clock: Clock) -> None:
         self._state = self._state.model_copy(update={"clock": clock})
@@ -260,11 +277,7 @@ class RolloutWorkflow(Commands):
 
     async def _hand_over(self, plan: Plan) -> None:
         """Continue as new: settle the watch, act on what has come in, and carry everything over."""
-        if self._watch is not None:
-            watch = self._watch
-            watch.stop(workflow.now())
-            await workflow.wait_condition(lambda: watch.done)
-            self._settle(watch.settled_clock())
+        await self._end_watch(plan)
         await self._drain(plan)
         if self._may_hand_over():
             carried = Carried(plan=plan, state=self._state)

@@ -7,7 +7,7 @@ import importlib.metadata
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,6 +23,9 @@ from turnout.domain.rollout import RolloutStatus, State
 from workers.temporal import register_search_attributes
 from workers.worker import build_worker
 from workflows.messages import WORKFLOW_NAME, CommandRequest, CommandResult, RolloutInput, RolloutResult, workflow_id
+
+NEAR = timedelta(seconds=15)
+"""A timer so near may fire while a command is being acted on."""
 
 Handle = WorkflowHandle[object, RolloutResult]
 
@@ -142,9 +145,36 @@ class Rollout:
 
     async def sleep(self, duration: timedelta) -> RolloutStatus:
         """Let virtual time pass, from one idle moment to the next."""
+        await self.skip(duration)
+        return await self.status()
+
+    async def skip(self, duration: timedelta) -> None:
+        """Let virtual time pass, from one calm moment to the next, and on past any timer that is about to fire.
+
+        Between skips the server's clock runs on at the pace of real time. A workflow task that cancels a timer which
+        fires meanwhile is refused by this server and never sent again, so that the rollout stands still for ever
+        (temporalio/sdk-java#3088); the real server accepts it.
+        """
         await self.calm()
         await self.bench.env.sleep(duration)
-        return await self.idle()
+        await self.calm()
+        while await self._timer_is_near():
+            await self.bench.env.sleep(NEAR)
+            await self.calm()
+
+    async def _timer_is_near(self) -> bool:
+        """Whether a timer of the present run fires within the next moments."""
+        dues = dict[int, datetime]()
+        async for event in self.handle.fetch_history_events():
+            if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
+                begun = event.event_time.ToDatetime(UTC)
+                dues[event.event_id] = begun + event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+            dues.pop(event.timer_fired_event_attributes.started_event_id, None)
+            dues.pop(event.timer_canceled_event_attributes.started_event_id, None)
+            if event.HasField("workflow_execution_completed_event_attributes"):
+                return False  # and its timers with it
+        now = await self.now()
+        return any(due <= now + NEAR for due in dues.values())
 
     async def now(self) -> datetime:
         """The virtual time."""

@@ -53,6 +53,21 @@ async def test_a_new_run_keeps_the_clock(skipping: WorkflowEnvironment) -> None:
     assert bench.journal.kinds == ["started", *["refused"] * 10, "advanced"]
 
 
+@pytest.mark.parametrize("before", range(6))
+async def test_a_stage_entered_by_hand_is_held_in_full(skipping: WorkflowEnvironment, before: int) -> None:
+    """However the history falls, what the stage before has counted is not taken for time in the next one."""
+    async with bench_on(skipping) as bench:
+        rollout = await bench.start(history_limit=LEAST)
+        await rollout.sleep(10 * HOUR)
+        for number in range(before):
+            await rollout.signal("resume", id=f"refused {number}")
+            await bench.journal.recorded("refused", number + 1)
+            await rollout.calm()
+        await rollout.update("promote")
+        assert (await rollout.sleep(23 * HOUR)).stage == 1
+        assert (await rollout.sleep(2 * HOUR)).stage == 2
+
+
 async def test_a_pause_survives_a_new_run(skipping: WorkflowEnvironment) -> None:
     """What a pause goes back to, who asked for it, and which ids were acted on are carried over."""
     async with bench_on(skipping) as bench:

@@ -40,12 +40,9 @@ async def live(rollout: Rollout, commands: list[Order]) -> None:
     """Give ``commands`` in their time, then let the rollout go on for a month, and end it if it has not ended."""
     with suppress(RPCError):  # ended meanwhile
         for number, order in enumerate(commands):
-            await rollout.calm()
-            await rollout.bench.env.sleep(order.after)
+            await rollout.skip(order.after)
             await give(rollout, order, f"c{number - order.again}")
-        await rollout.calm()
-        await rollout.bench.env.sleep(30 * DAY)
-        await rollout.calm()
+        await rollout.skip(30 * DAY)
         await rollout.update("abort", id="the end")
 
 

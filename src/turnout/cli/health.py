@@ -20,6 +20,7 @@ import httpx
 
 from turnout.cli.failures import ExitCode, Failure
 from turnout.cli.http import Api, segment
+from turnout.cli.render.words import count
 from turnout.cli.views import listed, mapping, view_of
 from turnout.domain.errors import TurnoutError
 
@@ -141,7 +142,7 @@ def _ready(api: Api) -> str:
 
 def _access(api: Api) -> str:
     flags = listed(api.get("/v1/flags"), "flags")
-    return f"may read; {len(flags)} flags"
+    return f"may read; {count(len(flags), 'flag')}"
 
 
 def _worker(api: Api) -> str:

@@ -33,7 +33,7 @@ def test_history_has_the_numbers(canned: Canned) -> None:
     canned.decide(State.RUNNING, kind="advanced", stage=1, share=0.5, text="gates pass")
     ran = Turnout(canned.url)("history", FLAG)
     assert "Moved on to stage 2 of 3 (50 % lightrag): gates pass" in ran.out
-    assert "gate success_rate ≥ 0.95: pass, 0.98 (0.97 … 0.99), limit 0.95, 1,234 of 300 users" in ran.out
+    assert "gate success_rate ≥ 0.95: pass, 98 % (97 … 99 %), limit 95 %, 1,234 of 300 users" in ran.out
     assert len(Turnout(canned.url)("history", FLAG, "--output", "json").json["decisions"]) == 2
 
 

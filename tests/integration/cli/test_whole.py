@@ -50,3 +50,34 @@ def test_a_rollout_from_its_file_to_its_rollback(stack: Stack, tmp_path: Path) -
         assert words in story
     assert "rolled back" in turnout("list", "--all").out
     assert "no rollouts" in turnout("list").out
+
+
+def test_every_command_answers_in_json(stack: Stack, tmp_path: Path) -> None:
+    """With --output json stdout holds JSON and nothing else, whatever is asked or ordered of a running rollout."""
+    turnout, file = Turnout(stack.url), tmp_path / "rollout.json"
+    file.write_text(json.dumps(gradual(hold="1h", flag="other", approvals=[{"before": 50, "by": "approver"}])))
+    flags = json.dumps({"flags": {"other": FLAGS["flags"][FLAG]}})
+
+    def asked(*words: str, actor: str = "ann", **more: str) -> object:
+        ran = turnout(*words, "--output", "json", actor=actor, **more)
+        assert (ran.code, ran.err) == (0, ""), (words, ran)
+        return ran.json
+
+    asked("flags", "apply", "-f", "-", input=flags)
+    for words in (("flags", "list"), ("flags", "get", "other"), ("validate", str(file)), ("plan", str(file))):
+        assert "other" in json.dumps(asked(*words))
+    asked("start", str(file))
+    for words in (("list",), ("status", "other"), ("history", "other"), ("explain", "other", "-u", "u1")):
+        assert "lightrag" in json.dumps(asked(*words))
+    assert "variant" in json.dumps(asked("resolve", "other", "-u", "u1"))
+    for verb in ("pause", "resume", "promote"):
+        assert "other" in json.dumps(asked(verb, "other", "-r", "as told"))
+    approved = asked("approve", "other", "-r", "as told", actor="bob")
+    assert "approved by bob" in json.dumps(approved)
+    for verb in ("rollback", "abort"):
+        if verb == "abort":
+            asked("start", str(file))
+        assert "other" in json.dumps(asked(verb, "other", "-r", "as told"))
+    assert "ok" in json.dumps(asked("doctor"))
+    asked("flags", "stop", "other", "-r", "fire")
+    asked("flags", "restore", "other", "-r", "over")

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from tests.unit.cli.builders import START, check, decision, plan, view
-from turnout.cli.render.checks import check_line, check_told, checks_table, drawing
+from turnout.cli.render.checks import check_line, check_told, checks_drawn, checks_table, drawing
 from turnout.cli.render.explain import explanation_data, explanation_view, resolution_data
 from turnout.cli.render.flags import change_line, flag_view, flags_table, serves
 from turnout.cli.render.following import next_step
@@ -109,7 +109,7 @@ def test_status_of_a_running_rollout() -> None:
     assert "Stage 1 of 3: 5 % of the users get lightrag. It is running" in text
     assert "25 %  6h of 1d watched, 18h left" in text
     row = next(line for line in text.splitlines() if line.startswith("gate"))
-    assert " ".join(row.split()) == "gate success_rate ≥ 0.95 pass 0.98 0.97 … 0.99 0.95 1,234 of 300 users"
+    assert " ".join(row.split()) == "gate success_rate ≥ 0.95 pass 98 % 97 … 99 % 95 % 1,234 of 300 users"
     assert "last: " in text
     assert (
         "next: after 18h more of watching the gates are asked: if all pass, stage 2 with 50 % begins; "
@@ -156,6 +156,13 @@ def test_an_approval_names_its_role() -> None:
     assert "It waits for approval by lead" in plain(status_view(due, NOW))
 
 
+def test_after_the_approval_the_next_stage_is_next() -> None:
+    """While health is checked once more nobody is told to wait for the approval that was given."""
+    agreed = plan(approvals=[{"before": 50, "by": "lead"}])
+    approved = view(plan=agreed, decisions=(decision(), decision(2, kind="approved", text="approved by bob")))
+    assert "if all pass, stage 2 with 50 % begins" in next_step(approved)
+
+
 def test_a_pause_tells_why_once() -> None:
     """The reason of a pause is part of the sentence, without saying paused twice."""
     pause = Pause(at=START, by="bob", reason="paused by bob: look", resume_to=State.RUNNING)
@@ -187,11 +194,52 @@ def test_a_drawing_of_little_keeps_its_width(fields: dict[str, Any]) -> None:
 
 def test_checks_in_words_and_numbers() -> None:
     """A check is told in the judge's words where there are some, else in numbers."""
-    assert check_line(check()) == "gate success_rate ≥ 0.95: pass, 0.98 (0.97 … 0.99), limit 0.95, 1,234 of 300 users"
+    assert check_line(check()) == "gate success_rate ≥ 0.95: pass, 98 % (97 … 99 %), limit 95 %, 1,234 of 300 users"
     assert check_told(check(text="all is well")) == "gate success_rate ≥ 0.95: pass, all is well"
     nothing = check(verdict=Verdict.NO_DATA, value=None, low=None, high=None, samples=0)
-    assert check_line(nothing) == "gate success_rate ≥ 0.95: no data, limit 0.95"
-    assert "├" in plain(checks_table([check()], 20))
+    assert check_line(nothing) == "gate success_rate ≥ 0.95: no data, limit 95 %"
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        (
+            {
+                "gate": "p95 of response_time ≤ 5000",
+                "metric": "response_time",
+                "value": 0.012,
+                "low": None,
+                "high": 0.03,
+            }
+            | {"threshold": 0.05},
+            "1.2 % above (≤ 3 % above), limit 5 % above",
+        ),
+        (
+            {"gate": "error_rate versus stable, margin 0.01", "metric": "error_rate", "value": -0.002, "low": -0.01}
+            | {"high": 0.006, "baseline": 0.02, "threshold": 0.01},
+            "−0.2 % (−1 … 0.6 %), stable 2 %, limit 1 %",
+        ),
+        (
+            {"gate": "quality_score ≥ 0.7", "metric": "quality_score", "value": 0.81, "low": 0.79, "high": None}
+            | {"threshold": 0.7},
+            "0.81 (≥ 0.79), limit 0.7",
+        ),
+    ],
+    ids=["quantile", "rate", "number"],
+)
+def test_checks_are_shown_in_the_units_of_their_gates(fields: dict[str, Any], line: str) -> None:
+    """Rates stand in percent, a quantile as the share of values above its limit, other numbers as they are."""
+    assert check_line(check(**fields)).endswith(f": pass, {line}, 1,234 of 300 users")
+
+
+def test_drawn_checks_fit_a_terminal() -> None:
+    """In 100 columns names, values and pictures of checks stand in full, the usual ones on one line each."""
+    names = ["success_rate ≥ 0.95", "p95 of response_time ≤ 5000"]
+    screen = io.StringIO()
+    Console(file=screen, width=100).print(checks_drawn([check(gate=name, role="guardrail") for name in names], 20))
+    rows = screen.getvalue().splitlines()[1:]
+    assert [name in row for row, name in zip(rows, names, strict=True)] == [True, True]
+    assert all("├" in row and "┤" in row and "1,234" in row for row in rows)
 
 
 def test_a_history_tells_durations_and_numbers() -> None:

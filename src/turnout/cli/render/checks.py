@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from turnout.cli.render.words import VERDICT_STYLES, count, number, spaced, table, verdict_text
+from turnout.domain.metrics import metric_of
 from turnout.domain.verdicts import Check
 
+_QUANTILE = re.compile(r"p[\d.]+ of ")
+_RIGHT = ("value", "limit", "samples")
 
-def checks_table(checks: Sequence[Check], drawn: int = 0) -> Table:
-    """One row a check; ``drawn`` is the width in characters of the picture of its interval, 0 for none."""
-    picture = ("",) if drawn else ()
-    right = ("value", "limit", "samples")
-    grid = table("", "check", "verdict", "value", *picture, "interval", "limit", "samples", right=right)
+
+def checks_table(checks: Sequence[Check]) -> Table:
+    """One row a check, in numbers."""
+    grid = table("", "check", "verdict", "value", "interval", "limit", "samples", right=_RIGHT)
     for check in checks:
-        cells: list[str | Text] = [check.role, check.gate, verdict_text(check.verdict), number(check.value)]
-        if drawn:
-            cells.append(Text(drawing(check, drawn), style=VERDICT_STYLES[check.verdict], no_wrap=True))
-        grid.add_row(*cells, interval(check), number(check.threshold), samples(check))
+        numbers = (measured(check, check.value), interval(check), measured(check, check.threshold), samples(check))
+        grid.add_row(check.role, check.gate, verdict_text(check.verdict), *numbers)
+    return grid
+
+
+def checks_drawn(checks: Sequence[Check], width: int) -> Table:
+    """One row a check, with a picture of its interval and limit of ``width`` characters in place of their numbers."""
+    grid = table("", "check", "verdict", "value", "", "samples", right=_RIGHT)
+    grid.columns[4].no_wrap = True
+    for check in checks:
+        picture = Text(drawing(check, width), style=VERDICT_STYLES[check.verdict])
+        outcomes = f"{check.samples:,}" if check.samples else "–"
+        cells = (check.role, check.gate, verdict_text(check.verdict), measured(check, check.value))
+        grid.add_row(*cells, picture, outcomes)
     return grid
 
 
@@ -32,26 +45,37 @@ def check_told(check: Check) -> str:
 
 
 def check_line(check: Check) -> str:
-    """A check in numbers: ``gate success_rate ≥ 0.95: pass, 0.981 (0.972 … 0.988), limit 0.95, 357 of 171 users``."""
+    """A check in numbers: ``gate success_rate ≥ 0.95: pass, 98.1 % (97.2 … 98.8 %), limit 95 %, …``."""
     parts = [f"{check.role} {check.gate}: {spaced(check.verdict)}"]
     if check.value is not None:
-        parts.append(number(check.value) + (f" ({interval(check)})" if interval(check) != "–" else ""))
+        parts.append(measured(check, check.value) + (f" ({interval(check)})" if interval(check) != "–" else ""))
     if check.baseline is not None:
-        parts.append(f"stable {number(check.baseline)}")
+        parts.append(f"stable {measured(check, check.baseline)}")
     if check.threshold is not None:
-        parts.append(f"limit {number(check.threshold)}")
+        parts.append(f"limit {measured(check, check.threshold)}")
     if check.samples:
         parts.append(samples(check))
     return ", ".join(parts)
 
 
+def measured(check: Check, value: float | None, unit: bool = True) -> str:
+    """A number of ``check``: rates in percent; of a quantile the share of values above its limit, ``0.4 % above``."""
+    above = _QUANTILE.match(check.gate) is not None
+    if value is None or not (above or metric_of(check.metric).kind == "rate"):
+        return number(value).replace("-", "−")
+    text = f"{number(value * 100).replace('-', '−')}"
+    return text if not unit else f"{text} % above" if above else f"{text} %"
+
+
 def interval(check: Check) -> str:
-    """``0.972 … 0.988``; one side only where the other is open."""
+    """``97.2 … 98.8 %``; one side only where the other is open."""
     if check.low is None and check.high is None:
         return "–"
     if check.low is None:
-        return f"≤ {number(check.high)}"
-    return f"≥ {number(check.low)}" if check.high is None else f"{number(check.low)} … {number(check.high)}"
+        return f"≤ {measured(check, check.high)}"
+    if check.high is None:
+        return f"≥ {measured(check, check.low)}"
+    return f"{measured(check, check.low, unit=False)} … {measured(check, check.high)}"
 
 
 def samples(check: Check) -> str:

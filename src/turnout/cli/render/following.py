@@ -54,7 +54,8 @@ def _passed(view: RolloutView) -> str:
     stage = view.upcoming
     if stage is None:
         return f"{view.candidate} becomes the stable variant and the rollout completes"
-    if stage.approval is not None or stage.manual:
+    approved = view.last is not None and view.last.kind == "approved"
+    if (stage.approval is not None or stage.manual) and not approved:
         return f"it waits for {need(stage)} before {_next_stage(view)}"
     return f"{_next_stage(view)} begins"
 

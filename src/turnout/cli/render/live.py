@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from turnout.cli.render.checks import checks_table
+from turnout.cli.render.checks import checks_drawn
 from turnout.cli.render.following import need, next_step
 from turnout.cli.render.history import decision_text
 from turnout.cli.render.rollout import sentence, title
@@ -18,7 +18,7 @@ from turnout.cli.views import RolloutView, Told
 from turnout.domain.rollout import State
 
 SHOWN_DECISIONS = 5
-_BAR, _DRAWING = 24, 28
+_BAR, _DRAWING = 24, 20
 
 
 def live_view(view: RolloutView, told: Sequence[Told], trouble: str, now: datetime) -> RenderableType:
@@ -30,7 +30,7 @@ def live_view(view: RolloutView, told: Sequence[Told], trouble: str, now: dateti
     if view.plan is not None:
         parts += [stages_table(view), Text()]
     if view.checks:
-        parts += [checks_table(view.checks, _DRAWING), Text()]
+        parts += [checks_drawn(view.checks, _DRAWING), Text()]
     parts += [decision_text(item.decision, view) for item in told[-SHOWN_DECISIONS:]]
     parts.append(Text(f"next: {next_step(view)}"))
     if trouble:

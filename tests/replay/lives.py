@@ -1,0 +1,177 @@
+"""Lives of rollouts to be recorded: whole ones, on a real server in real time, over the scripted lookout."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from temporalio.testing import WorkflowEnvironment
+
+from tests.workflows.conftest import GRADUAL, Bench, Rollout, bench_on, canary
+from tests.workflows.script import Answer, Script, blocked, endless, fails, guardrail, overdue, passes, quiet, recovered
+from turnout.domain.verdicts import Verdict
+
+SOON = timedelta(milliseconds=200)
+STRATEGY = {"kind": "gradual", "stages": [5, 25, 50, 100], "stage_duration": "0.4s"}
+STEPS = GRADUAL | {"strategy": STRATEGY, "deadline": "1s"}
+CANARY = canary(observation_period="0.4s")
+BY_HAND = canary(observation_period="0.4s", auto_promote=False, auto_rollback=False)
+APPROVED = STEPS | {"approvals": [{"before": "50%", "by": "approver"}]}
+SHORTEST_HISTORY = 50
+
+Life = Callable[[WorkflowEnvironment], Awaitable[Rollout]]
+
+
+async def lived(env: WorkflowEnvironment, spec: dict[str, object], script: Answer | None = None) -> Rollout:
+    """A rollout that nobody touches, up to its end."""
+    async with bench_on(env, script) as bench:
+        rollout = await bench.start(spec)
+        await rollout.ended()
+    return rollout
+
+
+async def then(rollout: Rollout, kind: str, times: int = 1) -> None:
+    """Wait until a decision of ``kind`` was recorded so often and the rollout has gone on from there."""
+    await rollout.bench.journal.recorded(kind, times)
+    await rollout.calm()
+
+
+async def canary_completed(env: WorkflowEnvironment) -> Rollout:
+    """Every stage passes."""
+    return await lived(env, CANARY)
+
+
+async def canary_rolled_back(env: WorkflowEnvironment) -> Rollout:
+    """A guardrail fails in the second stage."""
+    return await lived(env, CANARY, Script({1: [guardrail(SOON)]}))
+
+
+async def canary_by_hand(env: WorkflowEnvironment) -> Rollout:
+    """Every stage waits for promote; a failed gate pauses, and going on repeats the stage."""
+    async with bench_on(env, Script({1: [fails, passes]})) as bench:
+        rollout = await bench.start(BY_HAND)
+        await then(rollout, "awaiting_approval")
+        await rollout.update("promote", reason="looks good")
+        await then(rollout, "paused")
+        await rollout.update("resume")
+        await then(rollout, "awaiting_approval", 2)
+        await rollout.update("promote")
+        await rollout.ended()
+    return rollout
+
+
+async def gradual_went_back(env: WorkflowEnvironment) -> Rollout:
+    """A failed gate goes back one stage; then every stage passes."""
+    return await lived(env, STEPS, Script({2: [fails, passes]}))
+
+
+async def gradual_approved(env: WorkflowEnvironment) -> Rollout:
+    """Paused, resumed, approved, and aborted in the stage that was approved."""
+    async with bench_on(env, Script({2: [quiet]})) as bench:
+        rollout = await bench.start(APPROVED)
+        await then(rollout, "started")
+        await rollout.update("pause", id="p1", reason="lunch")
+        await rollout.update("resume")
+        await then(rollout, "awaiting_approval")
+        await rollout.update("approve", roles=("approver",))
+        await then(rollout, "advanced", 2)
+        await rollout.calm()
+        await rollout.update("abort", reason="enough")
+        await rollout.ended()
+    return rollout
+
+
+async def gradual_held(env: WorkflowEnvironment) -> Rollout:
+    """A source is away and comes back, then there is no data until the deadline; promoted by hand from there."""
+    outage = [blocked(Verdict.SOURCE_ERROR, SOON), recovered(SOON), blocked(Verdict.NO_DATA), overdue(Verdict.NO_DATA)]
+    async with bench_on(env, Script({1: outage})) as bench:
+        rollout = await bench.start(STEPS)
+        await then(rollout, "paused")
+        await rollout.update("promote", reason="the dashboard is fine")
+        await rollout.ended()
+    return rollout
+
+
+async def gradual_by_signal(env: WorkflowEnvironment) -> Rollout:
+    """Signals interrupt a watch that runs; one is refused, one comes twice, the last one rolls back."""
+    async with bench_on(env, Script({0: [endless]}, standing=[endless])) as bench:
+        rollout = await bench.start(STEPS)
+        for number, (kind, done) in enumerate([("pause", "paused"), ("approve", "refused"), ("resume", "resumed")]):
+            await rollout.busy_with({"watch_stage"})
+            await rollout.signal(kind, id=f"s{number}")
+            await bench.journal.recorded(done)
+        await rollout.signal("resume", id="s2")
+        await rollout.busy_with({"watch_stage"})
+        await rollout.signal("rollback", id="s3", reason="complaints")
+        await rollout.ended()
+    return rollout
+
+
+async def gradual_over_many_runs(env: WorkflowEnvironment) -> Rollout:
+    """Long enough to continue as new, with a watch running and commands coming in."""
+    async with bench_on(env, Script({0: [endless], 1: [fails, passes]}, standing=[endless])) as bench:
+        rollout = await bench.start(STEPS, history_limit=SHORTEST_HISTORY)
+        await bench.journal.recorded("started")
+        for number in range(4):
+            await toggled(rollout, number)
+        await rollout.update("promote")
+        await bench.journal.recorded("moved_back")
+        await rollout.busy_with({"watch_stage"})
+        await rollout.update("promote", id="again")
+        await rollout.ended()
+    return rollout
+
+
+async def toggled(rollout: Rollout, number: int) -> None:
+    """Pause by update, resume by signal."""
+    await rollout.update("pause", id=f"pause {number}")
+    await rollout.signal("resume", id=f"resume {number}")
+    await rollout.bench.journal.recorded("resumed", number + 1)
+    await rollout.busy_with({"watch_stage"})
+
+
+async def gradual_cancelled(env: WorkflowEnvironment) -> Rollout:
+    """Temporal's own cancel."""
+    async with bench_on(env, Script({1: [quiet]})) as bench:
+        rollout = await bench.start(STEPS)
+        await then(rollout, "advanced")
+        await rollout.calm()
+        await rollout.handle.cancel()
+        await rollout.ended()
+    return rollout
+
+
+async def gradual_lost_its_flag(env: WorkflowEnvironment) -> Rollout:
+    """Somebody else published a newer generation."""
+    async with bench_on(env) as bench:
+        rollout = await bench.start(STEPS)
+        await then(rollout, "started")
+        bench.journal.generation += 5
+        await rollout.ended()
+    return rollout
+
+
+async def gradual_still_open(env: WorkflowEnvironment) -> Rollout:
+    """Open in its second stage, as a new version of the worker finds it."""
+    bench: Bench
+    async with bench_on(env, Script({1: [quiet]})) as bench:
+        rollout = await bench.start(STEPS)
+        await then(rollout, "advanced")
+        await rollout.update("pause", reason="the weekend")
+        await rollout.calm()
+    return rollout
+
+
+LIVES: tuple[Life, ...] = (
+    canary_completed,
+    canary_rolled_back,
+    canary_by_hand,
+    gradual_went_back,
+    gradual_approved,
+    gradual_held,
+    gradual_by_signal,
+    gradual_over_many_runs,
+    gradual_cancelled,
+    gradual_lost_its_flag,
+    gradual_still_open,
+)
