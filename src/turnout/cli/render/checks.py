@@ -2,47 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from turnout.cli.render.words import VERDICT_STYLES, count, number, spaced, table, verdict_text
-from turnout.domain.verdicts import Check
+from turnout.domain.verdicts import Check, Verdict
+
+_DRY = "dim"
+_NOTEWORTHY = 1.05
+"""A design effect below changes no digit that is shown."""
 
 
 def checks_table(checks: Sequence[Check], drawn: int = 0) -> Table:
     """One row a check; ``drawn`` is the width in characters of the picture of its interval, 0 for none."""
     picture = ("",) if drawn else ()
-    right = ("value", "limit", "samples")
-    grid = table("", "check", "verdict", "value", *picture, "interval", "limit", "samples", right=right)
+    right = ("value", "limit")
+    grid = table("", "check", "verdict", "value", *picture, "interval", "limit", "evidence", right=right)
     for check in checks:
-        cells: list[str | Text] = [check.role, check.gate, verdict_text(check.verdict), number(check.value)]
+        cells: list[str | Text] = [role(check), check.gate, verdict_text(check.verdict), number(check.value)]
         if drawn:
             cells.append(Text(drawing(check, drawn), style=VERDICT_STYLES[check.verdict], no_wrap=True))
-        grid.add_row(*cells, interval(check), number(check.threshold), samples(check))
+        grid.add_row(*cells, interval(check), number(check.threshold), evidence(check), style=_DRY if check.dry_run else "")
     return grid
+
+
+def role(check: Check) -> str:
+    """What the check is; a dry run, which decides nothing, is called so."""
+    return f"{check.role}, dry run" if check.dry_run else check.role
 
 
 def check_told(check: Check) -> str:
     """A check in the words of whoever judged it; in numbers when there are none."""
     if not check.text:
         return check_line(check)
-    return f"{check.role} {check.gate}: {spaced(check.verdict)}, {check.text}"
+    return f"{role(check)} {check.gate}: {spaced(check.verdict)}, {check.text}"
 
 
 def check_line(check: Check) -> str:
     """A check in numbers: ``gate success_rate ≥ 0.95: pass, 0.981 (0.972 … 0.988), limit 0.95, 357 of 171 users``."""
-    parts = [f"{check.role} {check.gate}: {spaced(check.verdict)}"]
+    parts = [f"{role(check)} {check.gate}: {spaced(check.verdict)}"]
     if check.value is not None:
         parts.append(number(check.value) + (f" ({interval(check)})" if interval(check) != "–" else ""))
     if check.baseline is not None:
         parts.append(f"stable {number(check.baseline)}")
     if check.threshold is not None:
         parts.append(f"limit {number(check.threshold)}")
+    return ", ".join([*parts, *_facts(check)])
+
+
+def evidence(check: Check) -> str:
+    """What the check rests on and what it lacks, short enough for a table; ``–`` for nothing."""
+    return ", ".join((*_sample(check), *_lacks(check))) or "–"
+
+
+def _facts(check: Check) -> Iterator[str]:
+    yield from _sample(check)
+    if check.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) and check.p_fail is not None:
+        yield f"p {p_value(check.p_fail)} for worse" + _held_against(check.alpha_fail)
+    if check.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE) and check.p_pass is not None:
+        yield f"p {p_value(check.p_pass)} for good" + _held_against(check.alpha_pass)
+    yield from _lacks(check)
+
+
+def _sample(check: Check) -> Iterator[str]:
     if check.samples:
-        parts.append(samples(check))
-    return ", ".join(parts)
+        yield samples(check)
+    if check.design_effect is not None and check.design_effect >= _NOTEWORTHY:
+        yield f"design effect {check.design_effect:.2g}"
+
+
+def _lacks(check: Check) -> Iterator[str]:
+    if check.breaches:
+        yield f"{count(check.breaches, 'reading')} in a row beyond the limit"
+    if check.latched:
+        yield "final for this stage"
+    if check.missing and check.verdict is not Verdict.PASS:
+        yield f"lacks {check.missing}"
+
+
+def p_value(p: float) -> str:
+    """A p-value in two digits: ``0.031``, ``< 0.0001``."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+
+
+def _held_against(alpha: float | None) -> str:
+    return "" if alpha is None else f" (needs {p_value(alpha)})"
 
 
 def interval(check: Check) -> str:
