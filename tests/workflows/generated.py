@@ -7,13 +7,26 @@ from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
-from tests.workflows.script import HOUR, Answer, blocked, guardrail, judged, overdue, passes, quiet, recovered
+from tests.workflows.script import (
+    HOUR,
+    Answer,
+    blocked,
+    fails_early,
+    guardrail,
+    judged,
+    overdue,
+    passes,
+    quiet,
+    recovered,
+    rest_of_hold,
+)
 from turnout.domain.rollout import Observation, WatchRequest
 from turnout.domain.verdicts import Verdict
 
 UNDECIDED = (Verdict.NO_DATA, Verdict.INCONCLUSIVE)
 
-_recourse = st.sampled_from(["pause", "rollback"])
+_unknown = st.sampled_from(["pause", "rollback", "hold"])
+_undecided = st.sampled_from(["pause", "rollback", "hold", "advance_if_no_evidence_of_harm"])
 _shares = st.lists(st.integers(1, 99), min_size=0, max_size=3, unique=True).map(lambda few: [*sorted(few), 100])
 _gradual = st.fixed_dictionaries(
     {
@@ -34,15 +47,23 @@ _canary = st.fixed_dictionaries(
 _approval = st.fixed_dictionaries({"before": st.integers(2, 100), "by": st.sampled_from([None, "approver"])})
 
 
+_own_policies = st.fixed_dictionaries(
+    {}, optional={"on_no_data": _unknown, "on_inconclusive": _undecided, "on_source_error": _unknown}
+)
+
+
 def _spec(
-    strategy: dict[str, object], approvals: list[dict[str, object]], more: dict[str, object]
+    strategy: dict[str, object],
+    approvals: list[dict[str, object]],
+    own: dict[str, object],
+    more: dict[str, object],
 ) -> dict[str, object]:
     first = strategy["stages"][0] if "stages" in strategy else 5  # type: ignore[index] # a drawn list
     return {
         "flag": "answer-engine",
         "candidate": "lightrag",
         "strategy": strategy,
-        "gates": [{"metric": "success_rate", "min": 0.95}],
+        "gates": [{"metric": "success_rate", "min": 0.95, **own}],
         "guardrails": [{"metric": "error_rate", "max": 0.1}],
         "approvals": [approval for approval in approvals if approval["before"] > first],  # type: ignore[operator]
         **more,
@@ -53,12 +74,13 @@ specs = st.builds(
     _spec,
     _gradual | _canary,
     st.lists(_approval, max_size=1),
+    _own_policies,
     st.fixed_dictionaries(
         {
             "deadline": st.sampled_from(["1h", "6h"]),
-            "on_no_data": _recourse,
-            "on_inconclusive": _recourse,
-            "on_source_error": _recourse,
+            "on_no_data": _unknown,
+            "on_inconclusive": _undecided,
+            "on_source_error": _unknown,
             "max_attempts": st.integers(1, 3),
         }
     ),
@@ -76,9 +98,11 @@ class Whim:
     def answer(self, request: WatchRequest) -> Answer:
         """An answer that keeps the contract of `Observation` for ``request``."""
         if self.kind == "guardrail" and request.stage.guardrails:
-            return guardrail(self.after, request.stage.guardrails[0].on_fail or "rollback")
+            return guardrail(self.after, "pause" if request.stage.guardrails[0].on_fail == "pause" else "rollback")
         if not request.counting:
             return quiet
+        if self.kind == "early":
+            return fails_early(self.after)
         if self.kind == "judged" and request.blocked is not Verdict.SOURCE_ERROR:
             return judged(self.verdict if self.verdict in (Verdict.PASS, Verdict.FAIL) else Verdict.PASS)
         if request.blocked is Verdict.SOURCE_ERROR:
@@ -87,12 +111,12 @@ class Whim:
             return overdue(request.blocked) if self.kind == "overdue" else passes
         if self.verdict in UNDECIDED:
             return blocked(self.verdict)
-        return blocked(Verdict.SOURCE_ERROR, min(self.after, request.stage.hold - request.clock.counted))
+        return blocked(Verdict.SOURCE_ERROR, min(self.after, rest_of_hold(request)))
 
 
 _whim = st.builds(
     Whim,
-    kind=st.sampled_from(["judged", "judged", "judged", "guardrail", "blocked", "overdue"]),
+    kind=st.sampled_from(["judged", "judged", "judged", "early", "guardrail", "blocked", "overdue"]),
     verdict=st.sampled_from([Verdict.PASS, Verdict.PASS, *Verdict]),
     after=st.integers(0, 30 * 60).map(lambda minutes: timedelta(minutes=minutes)),
 )

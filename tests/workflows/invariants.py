@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from turnout.domain.plan import Plan, Stage
+from turnout.domain.recourse import policy_of
 from turnout.domain.rollout import ZERO, Decision, State
 from turnout.domain.verdicts import Verdict
 
@@ -26,8 +27,8 @@ def assert_rules(plan: Plan, decisions: Sequence[Decision], starter: str) -> Non
     assert not [d for d in decisions if d.kind == "approved" and d.actor == starter]
     for entered, between, left in visits(decisions):
         if left.share > entered.share or left.kind == "adopted":
-            assert_grows_on_evidence(plan, between, left)
-        if left.verdict is Verdict.PASS:
+            assert_grows_on_evidence(plan, entered, between, left)
+        if left.verdict is Verdict.PASS or unproven(plan, entered.stage, left):
             assert_held(plan.stages[entered.stage], [entered, *between, left])
 
 
@@ -77,25 +78,39 @@ def assert_along_the_plan(plan: Plan, decisions: Sequence[Decision]) -> None:
             assert d.share == plan.share(stage)
 
 
-def assert_grows_on_evidence(plan: Plan, between: Sequence[Decision], left: Decision) -> None:
-    """Traffic grows because the gates passed, or because a person said so; and not without the approval it needs."""
-    passed = left.verdict is Verdict.PASS
+def unproven(plan: Plan, stage: int, told: Decision) -> bool:
+    """Whether ``told`` lets ``stage`` be left without proof, by a policy that the spec states."""
+    if told.verdict is not Verdict.INCONCLUSIVE or told.kind not in ("advanced", "adopted", "awaiting_approval"):
+        return False
+    assert told.text.startswith("advanced without proof: ")
+    return policies(plan.stages[stage], Verdict.INCONCLUSIVE) >= {"advance_if_no_evidence_of_harm"}
+
+
+def policies(stage: Stage, verdict: Verdict) -> set[str]:
+    """What the gates of ``stage`` ask for when they stay undecided by ``verdict``."""
+    return {policy_of(stage, gate, verdict) for gate in stage.gates}
+
+
+def assert_grows_on_evidence(plan: Plan, entered: Decision, between: Sequence[Decision], left: Decision) -> None:
+    """Traffic grows because the gates passed, because the spec says so of a stage without a verdict, or because a
+    person said so; and not without the approval it needs."""
+    passed = left.verdict is Verdict.PASS or unproven(plan, entered.stage, left)
     overridden = left.command_id is not None and left.kind in ("overridden", "adopted")
     released = left.command_id is not None and bool(between) and between[-1].kind == "awaiting_approval"
     if released:
-        assert between[-1].verdict is Verdict.PASS
+        assert between[-1].verdict is Verdict.PASS or unproven(plan, entered.stage, between[-1])
     assert passed or overridden or released
     if left.kind != "adopted" and plan.stages[left.stage].approval is not None:
         assert [d for d in between if d.kind == "approved"]
 
 
 def assert_held(stage: Stage, story: Sequence[Decision]) -> None:
-    """A stage whose gates passed was held in full: only the time in which it was running counts."""
+    """A stage that was left without a person was held in full: only the time in which it was running counts."""
     if any(d.kind == "awaiting_approval" and d.command_id is not None for d in story):
         return  # promote waived the rest
     spans = [(a.state, b.at - a.at) for a, b in pairwise(story)]
     running = sum((span for state, span in spans if state is State.RUNNING), ZERO)
-    assert running >= stage.hold - timedelta(milliseconds=1)
+    assert running >= stage.hold - timedelta(milliseconds=1), [(d.kind, str(d.state), str(d.at), d.text, d.command_id) for d in story]
 
 
 def assert_back_with_a_cause(plan: Plan, decisions: Sequence[Decision]) -> None:
@@ -104,11 +119,5 @@ def assert_back_with_a_cause(plan: Plan, decisions: Sequence[Decision]) -> None:
         if d.kind == "moved_back":
             assert d.verdict is Verdict.FAIL
         if d.kind == "withdrawn" and d.command_id is None and d.verdict is not Verdict.FAIL:
-            stage = plan.stages[d.stage]
-            policy = {
-                Verdict.NO_DATA: stage.on_no_data,
-                Verdict.INCONCLUSIVE: stage.on_inconclusive,
-                Verdict.SOURCE_ERROR: stage.on_source_error,
-            }
             assert d.verdict is not None
-            assert policy[d.verdict] == "rollback"
+            assert "rollback" in policies(plan.stages[d.stage], d.verdict)

@@ -6,14 +6,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from turnout.domain.recourse import policy_of
 from turnout.domain.rollout import ZERO, Clock, Observation, WatchRequest
-from turnout.domain.verdicts import Verdict
+from turnout.domain.verdicts import Check, Verdict
+from turnout.domain.vigil import advance, conclude, interrupted, next_check, resumed
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 FOREVER = timedelta(days=365)
 
 Answer = Callable[[WatchRequest, datetime], Observation | None]
+
+Evidence = Callable[[WatchRequest, timedelta], Sequence[Check]]
+"""What the gates and guardrails of a stage find so long after it was entered."""
 
 
 def rest_of_hold(request: WatchRequest) -> timedelta:
@@ -49,6 +54,11 @@ def judged(verdict: Verdict) -> Answer:
     return lambda request, now: seen(request, now, "judged", verdict, rest_of_hold(request))
 
 
+def fails_early(after: timedelta) -> Answer:
+    """A gate fails for good ``after`` the watch began, or at the end of the hold if that is sooner."""
+    return lambda request, now: seen(request, now, "judged", Verdict.FAIL, min(after, rest_of_hold(request)))
+
+
 def guardrail(after: timedelta = HOUR, recourse: str = "rollback") -> Answer:
     """A guardrail fails ``after`` the watch began."""
     return lambda request, now: seen(request, now, "guardrail", Verdict.FAIL, after, recourse=recourse)
@@ -67,12 +77,33 @@ def recovered(after: timedelta = HOUR) -> Answer:
 
 
 def overdue(verdict: Verdict) -> Answer:
-    """Blocked until the deadline."""
+    """Blocked by the first gate until the deadline, which comes to what that gate's policy asks for."""
 
     def answer(request: WatchRequest, now: datetime) -> Observation:
+        recourse = policy_of(request.stage, request.stage.gates[0], verdict)
+        if recourse == "hold":
+            return quiet(request, now)
+        asked = "advance" if recourse == "advance_if_no_evidence_of_harm" else recourse
         more = max(request.stage.deadline - request.clock.waited, ZERO)
         clock = Clock(counted=request.clock.counted, waited=request.clock.waited + more)
-        return seen(request, now, "overdue", verdict, more).model_copy(update={"clock": clock})
+        return seen(request, now, "overdue", verdict, more, recourse=asked).model_copy(update={"clock": clock})
+
+    return answer
+
+
+def watched(evidence: Evidence) -> Answer:
+    """What the real rules of watching come to on ``evidence``, checked as often as the stage says, for a year."""
+
+    def answer(request: WatchRequest, now: datetime) -> Observation:
+        progress, at = resumed(request, None, now), now
+        while at < now + FOREVER:
+            checks = evidence(request, at - request.since)
+            progress = advance(request, progress, checks, at)
+            found = conclude(request, progress, checks)
+            if found is not None:
+                return found.model_copy(update={"evidence": "e1"})
+            at += next_check(request, progress)
+        return interrupted(progress)
 
     return answer
 

@@ -64,7 +64,7 @@ def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
     if state.state not in _STANDING:
         state = state.model_copy(update={"clock": seen.clock})
     if seen.kind == "guardrail":
-        return _recourse(plan, state, seen.recourse or "rollback", cause)
+        return _recourse(plan, state, "pause" if seen.recourse == "pause" else "rollback", cause)
     if state.state in _STANDING:
         return Step(state)
     match seen.kind:
@@ -77,7 +77,7 @@ def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
         case "recovered":
             return _became(plan, state, State.RUNNING, "recovered", cause, blocked=None)
         case "overdue":
-            return _overdue(plan, state, cause)
+            return _overdue(plan, state, seen, cause)
         case _:
             return Step(state)
 
@@ -241,16 +241,13 @@ def _failed(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
     return _enter(plan, state, state.stage - 1, "moved_back", cause)
 
 
-def _overdue(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+def _overdue(plan: Plan, state: RolloutState, seen: Observation, cause: _Cause) -> Step:
     stage = plan.stages[state.stage]
-    policies: dict[Verdict | None, Recourse] = {
-        Verdict.NO_DATA: stage.on_no_data,
-        Verdict.INCONCLUSIVE: stage.on_inconclusive,
-        Verdict.SOURCE_ERROR: stage.on_source_error,
-    }
     waited, deadline = format_duration(state.clock.waited), format_duration(stage.deadline)
     text = f"{cause.text}; undecided for {waited}, the deadline is {deadline}"
-    return _recourse(plan, state, policies.get(cause.verdict, "pause"), replace(cause, text=text))
+    if seen.recourse == "advance":
+        return _passed(plan, state, replace(cause, text=f"advanced without proof: {text}"))
+    return _recourse(plan, state, seen.recourse or "pause", replace(cause, text=text))
 
 
 def _recourse(plan: Plan, state: RolloutState, recourse: Recourse, cause: _Cause) -> Step:
@@ -278,7 +275,10 @@ def _resume(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
 
 
 def _approve(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
-    clock = state.clock.model_copy(update={"waited": ZERO})
+    last = state.last
+    # What was advanced without proof has waited for its deadline already; it need not wait as long again.
+    unproven = last is not None and last.kind == "awaiting_approval" and last.verdict is Verdict.INCONCLUSIVE
+    clock = state.clock if unproven else state.clock.model_copy(update={"waited": ZERO})
     state = state.model_copy(update={"approved": True, "clock": clock})
     cause = replace(cause, text=f"{cause.text}; health is checked once more")
     return _became(plan, state, State.RUNNING, "approved", cause, blocked=None)

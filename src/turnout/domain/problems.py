@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -12,9 +13,17 @@ from pydantic_core import ErrorDetails
 from turnout.domain.errors import Problem
 
 
+class Faults(ValueError):
+    """Several problems of one model at once, for its validator to raise; their paths begin at the model."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+
 def problems_of(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
     """Every fault in ``error`` as a Problem; ``model`` is what was validated and gives the names to suggest."""
-    return tuple(_problem(item, model) for item in error.errors(include_url=False))
+    return tuple(problem for item in error.errors(include_url=False) for problem in _problems(item, model))
 
 
 def suggestion(name: str, known: list[str]) -> str:
@@ -31,6 +40,16 @@ def path_of(location: tuple[int | str, ...]) -> str:
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
+
+
+def _problems(item: ErrorDetails, model: type[BaseModel]) -> Iterator[Problem]:
+    fault = item.get("ctx", {}).get("error")
+    if not isinstance(fault, Faults):
+        yield _problem(item, model)
+        return
+    at = path_of(tuple(_without_tags(item["loc"], model)))
+    for problem in fault.problems:
+        yield replace(problem, path=".".join(filter(None, (at, problem.path))))
 
 
 def _problem(item: ErrorDetails, model: type[BaseModel]) -> Problem:

@@ -63,11 +63,11 @@ class Observation(Frozen):
     """What watching a stage came to, true at ``at``; ``clock`` is the stage's clock at that moment.
 
     ========== ===================================================================================
-    judged     the hold is over and the gates gave ``verdict``: pass or fail
+    judged     the gates gave ``verdict``: pass at the end of the hold, fail then or as soon as it is proven
     guardrail  a guardrail failed; ``recourse`` says what it asks for
-    blocked    nothing can be decided; ``verdict`` says why: inconclusive, no_data or source_error
-    recovered  the source answers again, the hold goes on
-    overdue    blocked until the stage's deadline passed; ``verdict`` says by what
+    blocked    nothing can be decided, or a signal fails; ``verdict`` says why: inconclusive, no_data or source_error
+    recovered  every source answers again and no signal fails, the hold goes on
+    overdue    blocked until the stage's deadline passed; ``verdict`` says by what, ``recourse`` what the spec asks for
     interrupted the watch was asked to stop; only the clock matters
     ========== ===================================================================================
     """
@@ -76,7 +76,7 @@ class Observation(Frozen):
     at: AwareDatetime
     clock: Clock = Clock()
     verdict: Verdict = Verdict.NO_DATA
-    recourse: Recourse | None = None
+    recourse: Recourse | Literal["advance"] | None = None
     evidence: str | None = None
     text: str = ""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from turnout.domain.durations import Duration
-from turnout.domain.metrics import metric_of
+from turnout.domain.errors import Problem
+from turnout.domain.gates import GateSpec, GuardrailSpec, bounds_faults
 from turnout.domain.model import Frozen
-from turnout.domain.plan import Bounds, Gate, Name, Undecided, Unknown
+from turnout.domain.plan import SAMPLE_RATIO, Bounds, Name, Undecided, Unknown
+from turnout.domain.problems import Faults
 
 
 def parse_percentage(value: object) -> float:
@@ -35,49 +38,6 @@ Percentage = Annotated[float, BeforeValidator(parse_percentage)]
 """Percent, 0..100, in steps of 0.001."""
 
 
-class GateSpec(Gate):
-    """A gate as written: exactly one kind of limit, and a quantile only where there is a distribution."""
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> Self:
-        limits = [name for name in ("min", "max", "versus") if getattr(self, name) is not None]
-        if len(limits) != 1:
-            found = " and ".join(limits) or "none"
-            raise ValueError(f"a gate needs exactly one of min, max and versus; found {found}")
-        if self.margin is not None and self.versus is None:
-            raise ValueError("margin belongs to a comparison; add versus: stable, or remove margin")
-        return self
-
-    @model_validator(mode="after")
-    def _fits_the_metric(self) -> Self:
-        metric = metric_of(self.metric)
-        if self.quantile is not None and (metric.kind == "rate" or self.max is None):
-            raise ValueError("quantile needs a max on a metric with a distribution, such as response_time")
-        limit = self.min if self.min is not None else self.max
-        if metric.kind == "rate" and limit is not None and not 0 <= limit <= 1:
-            raise ValueError(f"{self.metric} is a rate from 0 to 1; write 0.95 for 95 %")
-        return self
-
-    @model_validator(mode="after")
-    def _fits_the_source(self) -> Self:
-        if self.source.kind == "outcomes":
-            return self
-        field = "query" if self.source.kind == "prometheus" else "pointer"
-        single = getattr(self.source, field) is not None
-        counts = (self.source.numerator is not None, self.source.denominator is not None)
-        if single == any(counts) or any(counts) != all(counts):
-            raise ValueError(f"source needs either {field}, or numerator and denominator")
-        if self.versus is not None or self.quantile is not None:
-            raise ValueError("versus and quantile need single outcomes; put the comparison into the query")
-        return self
-
-
-class GuardrailSpec(GateSpec):
-    """A guardrail as written. It is looked at again and again, so its interval is wider unless the spec says."""
-
-    confidence: float = Field(default=0.99, ge=0.5, lt=1)
-
-
 class ApprovalSpec(Frozen):
     """Consent needed before the candidate's share reaches ``before``; ``by`` names the approver's role."""
 
@@ -89,6 +49,8 @@ class Policies(Frozen):
     """All of a rollout spec but its strategy.
 
     ``deadline`` bounds the time a stage may spend beyond its hold; it defaults to the hold, at least ten minutes.
+    ``sample_ratio`` watches that users are split as planned, by a guardrail in every stage in which both arms have
+    traffic; one written in ``guardrails`` takes its place.
     """
 
     flag: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)
@@ -97,6 +59,7 @@ class Policies(Frozen):
     guardrails: tuple[GuardrailSpec, ...] = ()
     approvals: tuple[ApprovalSpec, ...] = ()
     bounds: dict[Name, Bounds] = Field(default_factory=dict)
+    sample_ratio: bool = True
     check_every: Duration = timedelta(seconds=30)
     deadline: Duration | None = None
     on_no_data: Unknown = "pause"
@@ -111,9 +74,22 @@ class Policies(Frozen):
             raise ValueError("must be at least 1s")
         return value
 
-    @field_validator("gates")
-    @classmethod
-    def _gates_do_not_act(cls, gates: tuple[GateSpec, ...]) -> tuple[GateSpec, ...]:
-        if any(gate.on_fail is not None for gate in gates):
-            raise ValueError("on_fail belongs to a guardrail; what a failed gate does is the strategy's choice")
-        return gates
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        faults = [*self._gate_faults(), *bounds_faults(self.bounds, self._by_path())]
+        if faults:
+            raise Faults(faults)
+        return self
+
+    def _gate_faults(self) -> Iterator[Problem]:
+        for index, gate in enumerate(self.gates):
+            if gate.on_fail is not None:
+                remedy = "move it to guardrails:, or remove on_fail; the strategy says what a failed gate does"
+                yield Problem(f"gates[{index}].on_fail", "belongs to a guardrail", remedy, repr(gate.on_fail))
+            if gate.metric == SAMPLE_RATIO:
+                why = "says nothing about the candidate, so no stage can pass by it"
+                yield Problem(f"gates[{index}].metric", why, "move it to guardrails:", repr(gate.metric))
+
+    def _by_path(self) -> dict[str, GateSpec]:
+        gates = {f"gates[{index}]": gate for index, gate in enumerate(self.gates)}
+        return gates | {f"guardrails[{index}]": gate for index, gate in enumerate(self.guardrails)}

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from turnout.domain.answered import Answered, deciding
 from turnout.domain.durations import format_duration
-from turnout.domain.plan import Recourse
+from turnout.domain.plan import SAMPLE_RATIO
+from turnout.domain.recourse import Remedy, remedy
 from turnout.domain.rollout import ZERO, Clock, Observation, WatchRequest
 from turnout.domain.verdicts import Check, Verdict, combine
-
-PATIENCE = 3
-"""A source must fail this many checks in a row before the stage is said to hold for it."""
 
 _UNDECIDED = (Verdict.INCONCLUSIVE, Verdict.NO_DATA)
 _LONGEST_TEXT = 600
@@ -20,7 +19,7 @@ _LONGEST_TEXT = 600
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a watch has come: the clock at its last check ``at``, and source failures in a row."""
+    """How far a watch has come: the clock at its last check ``at``, and checks in a row with a source that failed."""
 
     at: datetime
     clock: Clock
@@ -35,14 +34,15 @@ def tolerance(request: WatchRequest) -> timedelta:
 def advance(request: WatchRequest, progress: Progress, checks: Sequence[Check], now: datetime) -> Progress:
     """The progress after a check at ``now`` found ``checks``.
 
-    Time counts towards the hold only when it was watched and every source answered; a longer gap (everything was
-    down) counts towards nothing.
+    Time counts towards the hold only when it was watched, every source answered and no signal failed; a longer gap
+    (everything was down) counts towards nothing.
     """
+    answered = deciding(request.stage, checks)
     gap = max(now - progress.at, ZERO)
-    errors = progress.errors + 1 if _source_errors(checks) else 0
+    errors = progress.errors + 1 if any(_unanswered(one) for one in answered) else 0
     clock = progress.clock
     if request.counting and gap <= tolerance(request):
-        waiting = bool(errors) or clock.counted >= request.stage.hold
+        waiting = errors or _failing_signals(answered) or clock.counted >= request.stage.hold
         field = "waited" if waiting else "counted"
         clock = clock.model_copy(update={field: getattr(clock, field) + gap})
     return Progress(now, clock, errors)
@@ -56,24 +56,30 @@ def next_check(request: WatchRequest, progress: Progress) -> timedelta:
 
 
 def conclude(request: WatchRequest, progress: Progress, checks: Sequence[Check]) -> Observation | None:
-    """What there is to decide after ``checks``; None to go on watching."""
-    failed = [c for c in checks if c.role == "guardrail" and c.verdict is Verdict.FAIL]
-    if failed:
-        return _seen(progress, "guardrail", Verdict.FAIL, failed, _harshest(request, checks))
+    """What there is to decide after ``checks``; None to go on watching. Dry runs decide nothing.
+
+    A failed guardrail acts at once, and so does a gate whose failure stays right however often one looks. Every other
+    failure waits for the end of the hold, and every pass does, too.
+    """
+    answered = deciding(request.stage, checks)
+    alarms = [one for one in answered if one.role == "guardrail" and one.failed]
+    if alarms:
+        everybody_back = any(one.gate.on_fail != "pause" for one in alarms)
+        return _seen(progress, "guardrail", Verdict.FAIL, alarms, "rollback" if everybody_back else "pause")
     if not request.counting:
         return None
-    gates = [c for c in checks if c.role == "gate"]
     over = progress.clock.counted >= request.stage.hold
-    verdict = combine(c.verdict for c in gates) if gates else Verdict.PASS
-    if over and verdict is Verdict.FAIL:
-        return _seen(progress, "judged", verdict, gates)
+    proven = [one for one in _failed_gates(answered) if over or one.check.anytime]
+    if proven:
+        return _seen(progress, "judged", Verdict.FAIL, proven)
+    waits_for = _waits_for(request, progress, answered, over)
+    if waits_for:
+        return _undecided(request, progress, waits_for, answered)
     if progress.errors:
-        return _without_source(request, progress, checks)
+        return None  # a source that has failed no more often than is borne
     if not over:
         return _recovered(request, progress)
-    if verdict is Verdict.PASS:
-        return _seen(progress, "judged", verdict, gates)
-    return _undecided(request, progress, gates, verdict)
+    return _seen(progress, "judged", Verdict.PASS, [one for one in answered if one.role == "gate"])
 
 
 def interrupted(progress: Progress) -> Observation:
@@ -81,57 +87,68 @@ def interrupted(progress: Progress) -> Observation:
     return Observation(kind="interrupted", at=progress.at, clock=progress.clock)
 
 
-def _source_errors(checks: Sequence[Check]) -> list[Check]:
-    return [c for c in checks if c.verdict is Verdict.SOURCE_ERROR]
+def _unanswered(one: Answered) -> bool:
+    return one.check.verdict is Verdict.SOURCE_ERROR
 
 
-def _without_source(request: WatchRequest, progress: Progress, checks: Sequence[Check]) -> Observation | None:
-    if request.blocked is not Verdict.SOURCE_ERROR and progress.errors < PATIENCE:
-        return None
-    kind = "blocked"
-    if request.blocked is Verdict.SOURCE_ERROR:
-        if progress.clock.waited < request.stage.deadline:
-            return None
-        kind = "overdue"
-    return _seen(progress, kind, Verdict.SOURCE_ERROR, _source_errors(checks))
+def _failing_signals(answered: Sequence[Answered]) -> list[Answered]:
+    return [one for one in answered if one.role == "signal" and one.failed]
 
 
-def _recovered(request: WatchRequest, progress: Progress) -> Observation | None:
-    if request.blocked is not Verdict.SOURCE_ERROR:
-        return None
-    waited = format_duration(progress.clock.waited)
-    text = f"every source answers again; the hold goes on (blocked for {waited} of this stage)"
-    return Observation(kind="recovered", at=progress.at, clock=progress.clock, text=text)
+def _failed_gates(answered: Sequence[Answered]) -> list[Answered]:
+    """The gates whose failure can be trusted: users who are not split as planned cannot be compared."""
+    split = not any(one.gate.metric == SAMPLE_RATIO and one.failed for one in answered)
+    return [one for one in answered if one.role == "gate" and one.failed and (split or not one.comparative)]
+
+
+def _waits_for(
+    request: WatchRequest, progress: Progress, answered: Sequence[Answered], over: bool
+) -> list[Answered]:
+    """What keeps the stage from being decided: sources that stay away, failing signals, then the gates themselves."""
+    known = request.blocked is Verdict.SOURCE_ERROR
+
+    def stays_away(one: Answered) -> bool:
+        # A check that does not count its failed reads is held against the watch's own row.
+        return _unanswered(one) and (known or (one.check.errors or progress.errors) > one.gate.consecutive_error_limit)
+
+    blocking = [*filter(stays_away, answered), *_failing_signals(answered)]
+    if not over or (progress.errors and not blocking):
+        return blocking
+    return blocking + [one for one in answered if one.role == "gate" and one.check.verdict in _UNDECIDED]
 
 
 def _undecided(
-    request: WatchRequest, progress: Progress, gates: Sequence[Check], verdict: Verdict
+    request: WatchRequest, progress: Progress, waits_for: Sequence[Answered], answered: Sequence[Answered]
 ) -> Observation | None:
-    open_gates = [c for c in gates if c.verdict is not Verdict.PASS]
-    if request.blocked not in _UNDECIDED:
-        return _seen(progress, "blocked", verdict, open_gates)
+    verdict = combine(one.keeps_open for one in waits_for)
+    known = (Verdict.SOURCE_ERROR,) if verdict is Verdict.SOURCE_ERROR else _UNDECIDED
+    if request.blocked not in known:
+        return _seen(progress, "blocked", verdict, waits_for)
     if progress.clock.waited < request.stage.deadline:
         return None
-    return _seen(progress, "overdue", verdict, open_gates)
+    asked = remedy(request.stage, waits_for, answered)
+    return None if asked == "hold" else _seen(progress, "overdue", verdict, waits_for, asked)
 
 
-def _harshest(request: WatchRequest, checks: Sequence[Check]) -> Recourse:
-    guardrails = [c for c in checks if c.role == "guardrail"]
-    pairs = zip(request.stage.guardrails, guardrails, strict=True)
-    asked = {gate.on_fail for gate, check in pairs if check.verdict is Verdict.FAIL}
-    return "pause" if asked == {"pause"} else "rollback"
+def _recovered(request: WatchRequest, progress: Progress) -> Observation | None:
+    if request.blocked is None:
+        return None
+    waited = format_duration(progress.clock.waited)
+    good = "every source answers again" if request.blocked is Verdict.SOURCE_ERROR else "no signal fails any more"
+    text = f"{good}; the hold goes on (blocked for {waited} of this stage)"
+    return Observation(kind="recovered", at=progress.at, clock=progress.clock, text=text)
 
 
 def _seen(
     progress: Progress,
     kind: str,
     verdict: Verdict,
-    checks: Sequence[Check],
-    recourse: Recourse | None = None,
+    answered: Sequence[Answered],
+    recourse: Remedy | None = None,
 ) -> Observation:
-    relevant = [c for c in checks if verdict is Verdict.PASS or c.verdict is verdict] or list(checks)
     opening = {"guardrail": "guardrail failed: ", "judged": f"gates {verdict}: "}.get(kind, "")
-    text = opening + "; ".join(c.text for c in relevant) if relevant else "held; there is nothing to ask at this share"
+    relevant = [one for one in answered if one.keeps_open is verdict]
+    text = opening + "; ".join(map(_told, relevant)) if relevant else "held; there is nothing to ask at this share"
     return Observation.model_validate(
         {
             "kind": kind,
@@ -142,6 +159,10 @@ def _seen(
             "text": text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…",
         }
     )
+
+
+def _told(one: Answered) -> str:
+    return f"signal {one.gate.label} fails: {one.check.text}" if one.role == "signal" and one.failed else one.check.text
 
 
 def resumed(request: WatchRequest, last: Observation | None, now: datetime) -> Progress:

@@ -28,12 +28,13 @@ class RolloutSpec(Policies):
 
     @model_validator(mode="after")
     def _grows_on_evidence(self) -> Self:
-        if self.strategy.needs_gates and not self.gates:
-            raise ValueError(
-                "there is no gate, and traffic grows only on evidence; "
-                "add one under gates:, or use a canary with auto_promote: false to move by hand"
-            )
-        return self
+        if not self.strategy.needs_gates or any(not gate.dry_run for gate in self.gates):
+            return self
+        found = "every gate is a dry run" if self.gates else "there is no gate"
+        raise ValueError(
+            f"{found}, and traffic grows only on evidence; "
+            "add one under gates:, or use a canary with auto_promote: false to move by hand"
+        )
 
 
 def parse_spec(document: object) -> RolloutSpec:

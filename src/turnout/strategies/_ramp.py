@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from turnout.domain.plan import Approval, Gate, OnFail, Plan, Recourse, Stage
+from turnout.domain.gates import completed
+from turnout.domain.plan import SAMPLE_RATIO, Approval, Gate, OnFail, Plan, Recourse, Stage
 from turnout.domain.spec import Policies
 
 TOTAL = 100_000
@@ -30,7 +31,14 @@ class Ramp:
     def plan(self, spec: Policies, stable: str) -> Plan:
         """The plan of one stage per share."""
         stages = tuple(self._stage(spec, stable, i) for i in range(len(self.shares)))
-        return Plan(flag=spec.flag, stable=stable, candidate=spec.candidate, strategy=self.kind, stages=stages)
+        return Plan(
+            flag=spec.flag,
+            stable=stable,
+            candidate=spec.candidate,
+            strategy=self.kind,
+            stages=stages,
+            bounds=spec.bounds,
+        )
 
     def _stage(self, spec: Policies, stable: str, index: int) -> Stage:
         share = self.shares[index]
@@ -44,7 +52,7 @@ class Ramp:
             gates=askable(spec.gates, share),
             guardrails=tuple(
                 gate.model_copy(update={"on_fail": gate.on_fail or self.on_guardrail})
-                for gate in askable(spec.guardrails, share)
+                for gate in askable(_with_the_split(spec), share)
             ),
             on_fail=self.on_fail,
             on_no_data=spec.on_no_data,
@@ -63,9 +71,18 @@ def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
 
 
 def askable(gates: Sequence[Gate], share: float) -> tuple[Gate, ...]:
-    """The gates that can be asked at ``share`` percent: at 100 no stable traffic is left to compare with."""
-    kept = [gate for gate in gates if share < 100 or gate.versus is None]
-    return tuple(Gate.model_validate(gate.model_dump()) for gate in kept)
+    """The gates that can be asked at ``share`` percent, complete: at 100 no stable traffic is left to compare with."""
+    return tuple(completed(gate) for gate in gates if share < 100 or not _needs_both_arms(gate))
+
+
+def _needs_both_arms(gate: Gate) -> bool:
+    return gate.versus is not None or gate.score is not None or gate.metric == SAMPLE_RATIO
+
+
+def _with_the_split(spec: Policies) -> tuple[Gate, ...]:
+    """The guardrails, and the one on the split of the users unless the spec has its own or wants none."""
+    asked = any(gate.metric == SAMPLE_RATIO for gate in spec.guardrails)
+    return spec.guardrails if asked or not spec.sample_ratio else (*spec.guardrails, Gate(metric=SAMPLE_RATIO))
 
 
 def _approval(spec: Policies, before: float, share: float) -> Approval | None:

@@ -74,15 +74,35 @@ def test_a_plan_tells_shares_dates_approvals_and_failures() -> None:
     assert "approval by lead" in third
     assert "rolls back" in third
     assert minute(START + timedelta(days=2)) in third
-    assert "no data: pauses; inconclusive: pauses" in text
+    assert "  no data: pauses\n  inconclusive: pauses\n  a source does not answer: pauses\n" in text
 
 
 def test_a_plan_says_which_gates_are_not_asked_everywhere() -> None:
     """A comparison with stable cannot be asked when no stable traffic is left."""
     gates = [{"metric": "success_rate", "min": 0.95}, {"metric": "error_rate", "versus": "stable", "margin": 0.01}]
     lines = plain(plan_view(plan(gates=gates), START)).splitlines()
-    assert "  success_rate ≥ 0.95; from 50 outcomes of 20 users, 95 % sure" in lines
+    assert "  success_rate ≥ 0.95; from 50 outcomes of 20 users; anytime, passes at 0.05" in lines
     assert any("versus stable" in line and line.endswith("(stages 1, 2 only)") for line in lines)
+
+
+def test_a_plan_tells_methods_policies_signals_and_dry_runs() -> None:
+    """What decides a gate, what it does at the deadline, and what decides nothing."""
+    gates = [
+        {"metric": "success_rate", "min": 0.95, "method": "fixed", "alpha_fail": 0.01, "confidence": 0.9},
+        {"metric": "error_rate", "versus": "stable", "on_inconclusive": "advance_if_no_evidence_of_harm"},
+        {"metric": "cost", "max": 2, "dry_run": True},
+    ]
+    lines = plain(plan_view(plan(gates=gates, on_no_data="hold"), START)).splitlines()
+    assert "  success_rate ≥ 0.95; from 50 outcomes of 20 users; fixed, passes at 0.1, fails at 0.01" in lines
+    compared = next(line for line in lines if "error_rate" in line)
+    assert "error_rate versus stable, ratio 1.5; " in compared
+    assert "inconclusive: moves on without proof unless something speaks for harm, else pauses" in compared
+    assert any(line.startswith("  dry run: cost ≤ 2; ") for line in lines)
+    split = next(line for line in lines if "split as planned" in line)
+    assert split == (
+        "  users split as planned; anytime, fails at 0.001; the stage waits while it fails (stages 1, 2 only)"
+    )
+    assert "  no data: waits without an end" in lines
 
 
 def test_a_short_plan_shows_seconds() -> None:
@@ -134,6 +154,10 @@ def test_status_before_a_worker_has_begun() -> None:
     ("fields", "words"),
     [
         ({"state": State.HOLDING, "blocked": Verdict.NO_DATA}, "after 1d of waiting it pauses"),
+        (
+            {"state": State.HOLDING, "blocked": Verdict.INCONCLUSIVE, "plan": plan(on_inconclusive="hold")},
+            "after 1d of waiting it waits without an end",
+        ),
         ({"state": State.PAUSED}, "turnout resume, promote, rollback or abort answer-engine"),
         ({"state": State.AWAITING_APPROVAL}, "turnout promote answer-engine --reason … begins stage 2 with 50 %"),
         ({"state": State.COMPLETED}, "nothing; lightrag serves everybody"),
@@ -240,6 +264,44 @@ def test_drawn_checks_fit_a_terminal() -> None:
     rows = screen.getvalue().splitlines()[1:]
     assert [name in row for row, name in zip(rows, names, strict=True)] == [True, True]
     assert all("├" in row and "┤" in row and "1,234" in row for row in rows)
+
+
+def test_a_check_tells_how_sure_it_is_and_what_it_lacks() -> None:
+    """P-values against their limits, the design effect, what is missing; dry runs are called so."""
+    open_question = check(
+        verdict=Verdict.INCONCLUSIVE,
+        p_fail=1.0,
+        p_pass=0.0812,
+        alpha_fail=0.01,
+        alpha_pass=0.05,
+        design_effect=3.14,
+        missing="about 900 more outcomes",
+        dry_run=True,
+    )
+    assert check_line(open_question) == (
+        "gate, dry run success_rate ≥ 0.95: inconclusive, 0.98 (0.97 … 0.99), limit 0.95, 1,234 of 300 users, "
+        "design effect 3.1, p 1 for worse (needs 0.01), p 0.081 for good (needs 0.05), lacks about 900 more outcomes"
+    )
+    row = plain(checks_table([open_question])).splitlines()[1]
+    assert row.endswith("1,234 of 300 users, design effect 3.1, lacks about 900 more outcomes")
+    final = check(verdict=Verdict.FAIL, p_fail=1e-9, latched=True, breaches=2)
+    assert check_line(final).endswith("p < 0.0001 for worse, 2 readings in a row beyond the limit, final for this stage")
+
+
+def test_a_table_of_checks_fits_a_terminal() -> None:
+    """A hundred columns are enough: what is long goes on in the next line."""
+    screen = io.StringIO()
+    checks = [check(missing="about 900 more outcomes of 40 more users", verdict=Verdict.INCONCLUSIVE)]
+    Console(file=screen, width=100).print(checks_table(checks))
+    assert all(len(line) <= 100 for line in screen.getvalue().splitlines())
+    assert "1,234 of 300 users" in screen.getvalue()
+
+
+def test_status_names_the_signal_it_waits_for() -> None:
+    """A stage that holds for a signal says which."""
+    signal = check(gate="users split as planned", role="signal", verdict=Verdict.FAIL)
+    held = view(state=State.HOLDING, blocked=Verdict.INCONCLUSIVE, checks=(signal,))
+    assert "It holds because a signal fails: users split as planned" in plain(status_view(held, NOW))
 
 
 def test_a_history_tells_durations_and_numbers() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from turnout.cli.render.plan import failed_gate
+from turnout.cli.render.plan import ACTS, failed_gate
 from turnout.cli.render.words import percent, span
 from turnout.cli.views import RolloutView
-from turnout.domain.plan import Stage
+from turnout.domain.plan import Gate, Stage, Undecided
+from turnout.domain.recourse import policy_of
 from turnout.domain.rollout import State
 from turnout.domain.verdicts import Verdict
 
@@ -69,7 +70,11 @@ def _overdue(view: RolloutView) -> str:
     stage = view.here
     if stage is None:
         return ""
-    policies = {Verdict.NO_DATA: stage.on_no_data, Verdict.INCONCLUSIVE: stage.on_inconclusive}
-    recourse = policies.get(view.blocked or Verdict.SOURCE_ERROR, stage.on_source_error)
-    acts = "pauses" if recourse == "pause" else "rolls back"
+    doubt = view.blocked or Verdict.SOURCE_ERROR
+    asked = {policy_of(stage, gate, doubt) for gate in stage.gates if not gate.dry_run} or {_of_stage(stage, doubt)}
+    acts = " or ".join(act for policy, act in ACTS.items() if policy in asked)
     return f"; after {span(stage.deadline)} of waiting it {acts}"
+
+
+def _of_stage(stage: Stage, doubt: Verdict) -> Undecided:
+    return policy_of(stage, Gate(metric="any"), doubt)

@@ -11,7 +11,18 @@ from rich.table import Table
 from rich.text import Text
 
 from turnout.cli.render.words import count, minute, moment, percent, spaced, span, table
-from turnout.domain.plan import Gate, Plan, Stage
+from turnout.domain.plan import SAMPLE_RATIO, Gate, Plan, Stage, Undecided
+
+ACTS: dict[Undecided, str] = {
+    "pause": "pauses",
+    "rollback": "rolls back",
+    "hold": "waits without an end",
+    "advance_if_no_evidence_of_harm": "moves on without proof unless something speaks for harm, else pauses",
+}
+"""What each policy for the deadline does."""
+
+_DOUBTS = ("no data", "inconclusive", "a source does not answer")
+_ON_FAIL = {"pause": "a failure pauses", "rollback": "a failure rolls back", "hold": "the stage waits while it fails"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +115,32 @@ def _asked(plan: Plan, by_stage: Sequence[Sequence[Gate]]) -> list[str]:
 
 def gate_line(gate: Gate) -> str:
     """A gate with what it takes to decide it."""
-    parts = [gate.label, *_sample(gate)]
-    if gate.on_fail is not None:
-        parts.append("a failure pauses" if gate.on_fail == "pause" else "a failure rolls back")
+    parts = [f"dry run: {gate.label}" if gate.dry_run else gate.label, *_sample(gate)]
+    if gate.on_fail is not None and not gate.dry_run:
+        parts.append(_ON_FAIL[gate.on_fail])
+    own = (gate.on_no_data, gate.on_inconclusive, gate.on_source_error)
+    parts += [f"{doubt}: {ACTS[asked]}" for doubt, asked in zip(_DOUBTS, own, strict=True) if asked is not None]
     return "; ".join(parts)
 
 
 def _sample(gate: Gate) -> Iterator[str]:
-    if gate.source.kind == "outcomes":
-        sample = f"{count(gate.min_samples, 'outcome')} of {count(gate.min_units, 'user')}"
-        yield f"from {sample}, {percent(gate.confidence)} sure"
-    else:
+    if gate.source.kind != "outcomes":
         yield f"from {gate.source.kind} at {gate.source.url}"
+    elif gate.metric != SAMPLE_RATIO and gate.score is None:
+        yield f"from {count(gate.min_samples, 'outcome')} of {count(gate.min_units, 'user')}"
+    if gate.score is None and gate.source.kind == "outcomes":
+        yield _certainty(gate)
+
+
+def _certainty(gate: Gate) -> str:
+    """The method and its error rates; what the gate does not set for a failure is shared among the stage's gates."""
+    failing = f"fails at {gate.alpha_fail:g}" if gate.alpha_fail is not None else ""
+    passing = "" if gate.metric == SAMPLE_RATIO else f"passes at {_alpha_pass(gate):.3g}"
+    return f"{gate.method}, " + ", ".join(filter(None, (passing, failing)))
+
+
+def _alpha_pass(gate: Gate) -> float:
+    return gate.alpha_pass if gate.alpha_pass is not None else 1 - gate.confidence
 
 
 def _where(stages: Sequence[int], of: int) -> str:
@@ -126,12 +151,10 @@ def _where(stages: Sequence[int], of: int) -> str:
 
 
 def _undecided(stage: Stage) -> list[str]:
-    acts = {"pause": "pauses", "rollback": "rolls back"}
-    return [
-        f"no data: {acts[stage.on_no_data]}; inconclusive: {acts[stage.on_inconclusive]}; "
-        f"a source does not answer: {acts[stage.on_source_error]} "
-        f"(deadline {span(stage.deadline)} after the hold, checked every {span(stage.check_every)})"
-    ]
+    policies = (stage.on_no_data, stage.on_inconclusive, stage.on_source_error)
+    lines = [f"{doubt}: {ACTS[asked]}" for doubt, asked in zip(_DOUBTS, policies, strict=True)]
+    lines.append(f"the deadline is {span(stage.deadline)} after the hold, checked every {span(stage.check_every)}")
+    return lines
 
 
 def plan_data(plan: Plan, start: datetime) -> dict[str, object]:

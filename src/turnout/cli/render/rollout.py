@@ -26,6 +26,7 @@ from turnout.cli.render.words import (
 )
 from turnout.cli.views import RolloutView
 from turnout.domain.rollout import State
+from turnout.domain.verdicts import Verdict
 from turnout.ports import RolloutRecord
 
 _CLOCKLESS = frozenset({State.SCHEDULED, State.PAUSED, State.AWAITING_APPROVAL})
@@ -84,7 +85,7 @@ def _end(view: RolloutView) -> str:
 def _standing(view: RolloutView) -> str:
     match view.state:
         case State.HOLDING:
-            why = BLOCKED.get(view.blocked) if view.blocked is not None else None
+            why = _signal(view) or (BLOCKED.get(view.blocked) if view.blocked is not None else None)
             return f"It holds because {why}" if why else "It holds"
         case State.PAUSED if view.pause is not None:
             return f"Since {minute(view.pause.at)} it is {_once(view.pause.reason, 'paused')}"
@@ -92,6 +93,12 @@ def _standing(view: RolloutView) -> str:
             return f"It waits for {need(view.upcoming)}"
         case other:
             return f"It is {spaced(other)}"
+
+
+def _signal(view: RolloutView) -> str:
+    """What a signal that keeps the rollout waiting says; empty for none."""
+    failing = (check for check in view.checks if check.role == "signal" and not check.dry_run)
+    return next((f"a signal fails: {check.gate}" for check in failing if check.verdict is Verdict.FAIL), "")
 
 
 def _once(reason: str, word: str) -> str:

@@ -1,0 +1,30 @@
+"""The rollout specs that the documentation shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from turnout.strategies import compile_plan, parse_spec
+
+ROOT = Path(__file__).parents[3]
+
+
+def specs_in(page: str) -> list[dict[str, Any]]:
+    """Every YAML block of ``page`` that is a whole spec."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    read = [yaml.safe_load(block) for block in blocks if "\nstrategy:" in block]
+    return [spec for spec in read if isinstance(spec, dict)]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/rollouts.md"])
+def test_documented_specs_are_accepted(page: str) -> None:
+    """What a page shows as a spec can be started as it stands."""
+    specs = specs_in(page)
+    assert specs
+    for spec in specs:
+        assert len(compile_plan(parse_spec(spec), "perplexity").stages) == 3
