@@ -110,7 +110,9 @@ def assert_held(stage: Stage, story: Sequence[Decision]) -> None:
         return  # promote waived the rest
     spans = [(a.state, b.at - a.at) for a, b in pairwise(story)]
     running = sum((span for state, span in spans if state is State.RUNNING), ZERO)
-    assert running >= stage.hold - timedelta(milliseconds=1), [(d.kind, str(d.state), str(d.at), d.text, d.command_id) for d in story]
+    assert running >= stage.hold - timedelta(milliseconds=1), [
+        (d.kind, str(d.state), str(d.at), d.text, d.command_id) for d in story
+    ]
 
 
 def assert_back_with_a_cause(plan: Plan, decisions: Sequence[Decision]) -> None:

@@ -65,7 +65,9 @@ def bounds_faults(bounds: Mapping[str, Bounds], gates: Mapping[str, Gate]) -> It
     """What is wrong with ``bounds``: on their own, and with the ``gates`` (by path) that ask about the same metric."""
     for name, bound in bounds.items():
         if metric_of(name).kind == "rate" or name in (SAMPLE_RATIO, SCORE):
-            yield Problem(f"bounds.{name}", "has no values to bound", "bound a metric with numbers, such as quality_score")
+            yield Problem(
+                f"bounds.{name}", "has no values to bound", "bound a metric with numbers, such as quality_score"
+            )
         for path, gate in gates.items():
             yield from _beyond(name, bound, path, gate)
 
@@ -129,7 +131,9 @@ def _quantile_faults(gate: Gate, metric: Metric) -> Iterator[Problem]:
 def _comparison_faults(gate: Gate) -> Iterator[Problem]:
     for name in ("margin", "ratio"):
         if getattr(gate, name) is not None and gate.versus is None:
-            yield Problem(name, "belongs to a comparison", f"add versus: stable, or remove {name}", _shown(getattr(gate, name)))
+            yield Problem(
+                name, "belongs to a comparison", f"add versus: stable, or remove {name}", _shown(getattr(gate, name))
+            )
     if gate.ratio is not None and gate.margin is not None:
         yield Problem("ratio", "says how much worse is allowed, and so does margin", "keep one", _shown(gate.ratio))
     if gate.ratio is not None and gate.ratio < 1:

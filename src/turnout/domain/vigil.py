@@ -101,9 +101,7 @@ def _failed_gates(answered: Sequence[Answered]) -> list[Answered]:
     return [one for one in answered if one.role == "gate" and one.failed and (split or not one.comparative)]
 
 
-def _waits_for(
-    request: WatchRequest, progress: Progress, answered: Sequence[Answered], over: bool
-) -> list[Answered]:
+def _waits_for(request: WatchRequest, progress: Progress, answered: Sequence[Answered], over: bool) -> list[Answered]:
     """What keeps the stage from being decided: sources that stay away, failing signals, then the gates themselves."""
     known = request.blocked is Verdict.SOURCE_ERROR
 

@@ -285,7 +285,9 @@ def test_a_check_tells_how_sure_it_is_and_what_it_lacks() -> None:
     row = plain(checks_table([open_question])).splitlines()[1]
     assert row.endswith("1,234 of 300 users, design effect 3.1, lacks about 900 more outcomes")
     final = check(verdict=Verdict.FAIL, p_fail=1e-9, latched=True, breaches=2)
-    assert check_line(final).endswith("p < 0.0001 for worse, 2 readings in a row beyond the limit, final for this stage")
+    assert check_line(final).endswith(
+        "p < 0.0001 for worse, 2 readings in a row beyond the limit, final for this stage"
+    )
 
 
 def test_a_table_of_checks_fits_a_terminal() -> None:

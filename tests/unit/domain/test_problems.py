@@ -31,9 +31,15 @@ def told(document: dict[str, Any]) -> list[str]:
         ({"flagg": "a"}, "flagg: unknown field (got 'a'); did you mean flag?"),
         ({"strategy": {"kind": "canari"}}, "strategy.kind: unknown kind (got canari); did you mean canary?"),
         ({"strategy": {}}, "strategy: needs a kind; one of 'canary', 'gradual'"),
-        ({"strategy": {"kind": "canary", "percent": 5}}, "strategy.percent: unknown field (got 5); did you mean percentage?"),
+        (
+            {"strategy": {"kind": "canary", "percent": 5}},
+            "strategy.percent: unknown field (got 5); did you mean percentage?",
+        ),
         ({"max_attempts": 0}, "max_attempts: input should be greater than or equal to 1 (got 0)"),
-        ({"deadline": 5}, "deadline: is not a duration (got 5); write a number with a unit, such as 30s, 10m, 24h or 7d"),
+        (
+            {"deadline": 5},
+            "deadline: is not a duration (got 5); write a number with a unit, such as 30s, 10m, 24h or 7d",
+        ),
     ],
 )
 def test_a_problem_names_field_value_and_remedy(wrong: dict[str, Any], line: str) -> None:

@@ -78,7 +78,13 @@ FAULTS: list[tuple[dict[str, Any], str, str, str, str]] = [
     (gate(min=0.9, ratio=2), ".ratio", "belongs to a comparison", "or remove ratio", "2"),
     (gate(versus="stable", ratio=1.5, margin=0.1), ".ratio", "and so does margin", "keep one", "1.5"),
     (gate(versus="stable", ratio=0.9), ".ratio", "must be at least 1", "write 1 for not worse at all", "0.9"),
-    (gate(metric="tokens", versus="stable"), ".versus", "tokens may be than stable's has no usual", "add a margin", "'stable'"),
+    (
+        gate(metric="tokens", versus="stable"),
+        ".versus",
+        "tokens may be than stable's has no usual",
+        "add a margin",
+        "'stable'",
+    ),
     (gate(metric="response_time", versus="stable"), ".versus", "has no usual value", "or a ratio", "'stable'"),
     (gate(versus="stable", quantile=0.9), ".quantile", "is a rate and has no quantiles", "response_time", "0.9"),
     (gate(metric="cost", min=1, quantile=0.9), ".quantile", "needs a max, or versus: stable", "how large", "0.9"),
@@ -108,7 +114,13 @@ FAULTS: list[tuple[dict[str, Any], str, str, str, str]] = [
         "score each metric once",
         "'cost'",
     ),
-    (gate(metric="score", score=CARD, source=POINT), ".source", "score needs single outcomes", "remove source", "'json'"),
+    (
+        gate(metric="score", score=CARD, source=POINT),
+        ".source",
+        "score needs single outcomes",
+        "remove source",
+        "'json'",
+    ),
     (gate(min=0.9, failure_limit=3), ".failure_limit", "one number, and outcomes are more", "remove it", "3"),
     (gate(min=0.9, source=OUTSIDE), ".source", "needs either pointer, or numerator and denominator", "one of", ""),
     (gate(min=0.9, source=POINT | {"numerator": "b"}), ".source", "needs either pointer", "one of the two", ""),
@@ -121,7 +133,13 @@ FAULTS: list[tuple[dict[str, Any], str, str, str, str]] = [
     (gate(min=0.9, alpha_pass=0), ".alpha_pass", "input should be greater than 0", "", "0"),
     (gate(min=0.9, confidence=1), ".confidence", "input should be less than 1", "", "1"),
     (gate(min=float("nan")), ".min", "input should be a finite number", "", "nan"),
-    (gate(min=0.9, on_no_data="advance_if_no_evidence_of_harm"), ".on_no_data", "'pause', 'rollback' or 'hold'", "", "'adv"),
+    (
+        gate(min=0.9, on_no_data="advance_if_no_evidence_of_harm"),
+        ".on_no_data",
+        "'pause', 'rollback' or 'hold'",
+        "",
+        "'adv",
+    ),
     (gate(min=0.9, dryrun=True), ".dryrun", "unknown field", "did you mean dry_run?", ""),
 ]
 
@@ -222,7 +240,12 @@ def test_percentages(written: object, read: float) -> None:
 
 @pytest.mark.parametrize(
     ("written", "message"),
-    [(True, "is not a percentage"), ("five", "is not a percentage"), (101, "is not a percentage"), (0.0001, "is finer")],
+    [
+        (True, "is not a percentage"),
+        ("five", "is not a percentage"),
+        (101, "is not a percentage"),
+        (0.0001, "is finer"),
+    ],
 )
 def test_what_is_no_percentage(written: object, message: str) -> None:
     """Neither a truth, nor a word, nor more than everybody, nor finer than traffic can be split."""

@@ -286,7 +286,9 @@ clocks = st.builds(after, st.integers(0, 12).map(HOUR.__mul__), st.integers(0, 4
 policies: Any = st.sampled_from(["pause", "rollback", "hold", "advance_if_no_evidence_of_harm"])
 
 
-def watch_of(gates: list[tuple[Verdict, bool]], blocked: Verdict | None, policy: Any) -> tuple[WatchRequest, list[Check]]:
+def watch_of(
+    gates: list[tuple[Verdict, bool]], blocked: Verdict | None, policy: Any
+) -> tuple[WatchRequest, list[Check]]:
     """A watch over gates that found these verdicts (anytime or not), one guardrail and one signal."""
     asked = request(stage([gate()] * len(gates), [CAUTION, SPLIT], on_inconclusive=policy), blocked=blocked)
     return asked, [check(verdict, anytime=anytime, p_fail=1.0) for verdict, anytime in gates]
@@ -308,7 +310,11 @@ def test_a_dry_run_never_changes_what_is_seen(
     rehearsed = asked.stage.model_copy(
         update={
             "gates": (*asked.stage.gates, gate(dry_run=True)),
-            "guardrails": (*asked.stage.guardrails, ALARM.model_copy(update={"dry_run": True}), SPLIT.model_copy(update={"dry_run": True})),
+            "guardrails": (
+                *asked.stage.guardrails,
+                ALARM.model_copy(update={"dry_run": True}),
+                SPLIT.model_copy(update={"dry_run": True}),
+            ),
         }
     )
     more = [check(dry, "guardrail", dry_run=True), check(dry, "signal", dry_run=True)]

@@ -82,7 +82,9 @@ def test_a_gradual_as_data() -> None:
     assert list(stages[0].weights) == ["lightrag", "perplexity"]
 
 
-@pytest.mark.parametrize(("stages", "message"), [([5, 5, 100], "must grow"), ([0, 100], "must grow"), ([5, 50], "end at 100")])
+@pytest.mark.parametrize(
+    ("stages", "message"), [([5, 5, 100], "must grow"), ([0, 100], "must grow"), ([5, 50], "end at 100")]
+)
 def test_a_gradual_grows_to_all(stages: list[int], message: str) -> None:
     """From above nothing, step by step, to everybody."""
     with pytest.raises(InvalidInput, match=message):
@@ -131,7 +133,11 @@ def test_the_split_is_watched_as_the_spec_says() -> None:
 def test_policies_deadlines_and_bounds_reach_every_stage() -> None:
     """What the spec says of all stages is in each of them, a gate's own policy in the gate."""
     gates = [{"metric": "success_rate", "min": 0.95, "on_no_data": "rollback"}]
-    policies = {"on_no_data": "hold", "on_inconclusive": "advance_if_no_evidence_of_harm", "on_source_error": "rollback"}
+    policies = {
+        "on_no_data": "hold",
+        "on_inconclusive": "advance_if_no_evidence_of_harm",
+        "on_source_error": "rollback",
+    }
     made = plan(gates=gates, deadline="2h", max_attempts=5, bounds={"cost": {"min": 0}}, **policies)
     for stage in made.stages:
         assert {name: getattr(stage, name) for name in policies} == policies
