@@ -67,6 +67,18 @@ def level(confidence: float) -> str:
     return f"{confidence * 100:.10g} % interval"
 
 
+def sure(confidence: float) -> str:
+    """``anytime 94 % interval``: one that holds at all looks together."""
+    return f"anytime {confidence * 100:.4g} % interval"
+
+
+def times_span(low: float, high: float) -> str:
+    """The interval of a ratio: ``1.2–3.4 times``, or what it says where one end is open."""
+    if not math.isfinite(high):
+        return f"at least {low:.3g} times" if low > 0 else "without bounds"
+    return f"{low:.3g}–{high:.3g} times"
+
+
 def amount(value: float) -> str:
     """A count, which an aggregating source may have extrapolated: ``812`` or ``811.7``."""
     return f"{value:.1f}".removesuffix(".0")
@@ -79,7 +91,7 @@ def significant(scale: Scale, value: float) -> str:
 
 def crowd(stats: ArmStats) -> str:
     """``812 outcomes of 164 users``."""
-    return f"{_count(stats.samples, 'outcome')} of {_count(stats.units, 'user')}"
+    return f"{count(stats.samples, 'outcome')} of {count(stats.units, 'user')}"
 
 
 def worth(samples: int, effect: float) -> str:
@@ -94,12 +106,12 @@ def clustering(effect: float) -> str:
 
 def missing(gate: Gate, stats: ArmStats) -> str:
     """``12 of 50 outcomes, 5 of 20 users``: what there is of what the gate needs."""
-    outcomes = f"{stats.samples} of {_count(gate.min_samples, 'outcome')}"
-    return f"{outcomes}, {stats.units} of {_count(gate.min_units, 'user')}"
+    outcomes = f"{stats.samples} of {count(gate.min_samples, 'outcome')}"
+    return f"{outcomes}, {stats.units} of {count(gate.min_units, 'user')}"
 
 
 def against_limit(verdict: Verdict, limit: str, *, at_least: bool) -> str:
-    """How a sentence about a value ends: ``, below 95 %``."""
+    """How a sentence about a value ends: ``, below 95 %``; what is undecided has the limit inside its interval."""
     match verdict:
         case Verdict.PASS:
             return f", at {'least' if at_least else 'most'} {limit}"
@@ -140,5 +152,20 @@ def against_margin(verdict: Verdict, margin: str | None) -> str:
             return f"; whether it is {worse} is not decided yet"
 
 
-def _count(number: int, noun: str) -> str:
+def lately(verdict: Verdict, shown: Verdict) -> str:
+    """Said where trouble that began later is proven, which the interval over the whole stage does not show yet."""
+    if verdict is not Verdict.FAIL or shown is Verdict.FAIL:
+        return ""
+    return "; the interval is of the whole stage, and the latest minutes are proven to be worse"
+
+
+def would_decide(missing: str) -> str:
+    """``: about 480 more outcomes, 96 more users would decide``."""
+    if not missing or missing.startswith("a "):
+        return f", and so near to the limit more data will hardly decide it" if missing else ""
+    return f": {missing} would decide at this rate"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 user``, ``20 users``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
