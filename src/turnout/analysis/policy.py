@@ -28,6 +28,11 @@ class Alphas:
     fail: float
     good: float
 
+    @property
+    def confidence(self) -> float:
+        """How sure an interval is whose ends have these error rates."""
+        return 1 - self.fail - self.good
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:

@@ -6,14 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from turnout.analysis.wording import count
+from turnout.analysis.wording import NEAR, count
 from turnout.domain.plan import Gate
 from turnout.domain.stats import ArmStats
 
 FARTHEST: Final = 1e4
 """A gate that would need so many times the data it has is not decidable at the present estimate."""
-
-NEAR: Final = "a distance from the limit: so near to it this is not decidable"
 
 
 def factor_to_decide(decides: Callable[[float], bool]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 from turnout.domain.metrics import metric_of
 from turnout.domain.plan import Gate
@@ -12,6 +13,9 @@ from turnout.domain.verdicts import Verdict
 
 _NOTEWORTHY = 1.02
 """Design effects below change no digit that is shown."""
+
+NEAR: Final = "a distance from the limit: so near to it this is not decidable"
+"""What a gate lacks whose estimate is all but its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +108,10 @@ def clustering(effect: float) -> str:
     return f", design effect {effect:.3g}" if effect >= _NOTEWORTHY else ""
 
 
-def missing(gate: Gate, stats: ArmStats) -> str:
-    """``12 of 50 outcomes, 5 of 20 users``: what there is of what the gate needs."""
+def missing(gate: Gate, stats: ArmStats, units: int = 0) -> str:
+    """``12 of 50 outcomes, 5 of 20 users``: what there is of what the gate needs, and its method (``units``)."""
     outcomes = f"{stats.samples} of {count(gate.min_samples, 'outcome')}"
-    return f"{outcomes}, {stats.units} of {count(gate.min_units, 'user')}"
+    return f"{outcomes}, {stats.units} of {count(max(gate.min_units, units), 'user')}"
 
 
 def against_limit(verdict: Verdict, limit: str, *, at_least: bool) -> str:
@@ -132,11 +136,33 @@ def against_quantile(verdict: Verdict, allowed: str, label: str) -> str:
             return f"; {label} allows {allowed}, which lies inside the interval, so this is not decided yet"
 
 
-def margin_of(gate: Gate, gap: Scale) -> str | None:
-    """The gate's margin in the scale of a difference; None for none."""
-    if not gate.margin:
+def against_ratio(verdict: Verdict, allowed: str) -> str:
+    """How a sentence about a ratio to stable ends."""
+    match verdict:
+        case Verdict.PASS:
+            return f", so it is not worse by more than {allowed}"
+        case Verdict.FAIL:
+            return f", so it is worse by more than {allowed}"
+        case _:
+            return f"; whether it is worse by more than {allowed} is not decided yet"
+
+
+def against_times(verdict: Verdict, limit: str, *, at_least: bool) -> str:
+    """How a sentence about a ratio of means ends, held against ``1.1 times``."""
+    match verdict:
+        case Verdict.PASS:
+            return f", so it is at {'least' if at_least else 'most'} {limit} stable's"
+        case Verdict.FAIL:
+            return f", so it is {'less' if at_least else 'more'} than {limit} stable's"
+        case _:
+            return f"; whether it is {'less' if at_least else 'more'} than {limit} stable's is not decided yet"
+
+
+def margin_of(margin: float, gap: Scale) -> str | None:
+    """A margin in the scale of a difference; None for none."""
+    if not margin:
         return None
-    shown = gap.limit(gate.margin)
+    shown = gap.limit(margin)
     return shown.removesuffix("s") if shown == "1 percentage points" else shown
 
 
@@ -160,10 +186,12 @@ def lately(verdict: Verdict, shown: Verdict) -> str:
 
 
 def would_decide(missing: str) -> str:
-    """``: about 480 more outcomes, 96 more users would decide``."""
-    if not missing or missing.startswith("a "):
-        return f", and so near to the limit more data will hardly decide it" if missing else ""
-    return f": {missing} would decide at this rate"
+    """How a sentence without a decision ends: ``: about 480 more outcomes, 96 more users would decide``."""
+    if missing == NEAR:
+        return ", and so near to the limit more data will hardly decide it"
+    if " more " in missing:
+        return f": {missing} would decide at this rate"
+    return f"; it lacks {missing}" if missing else ""
 
 
 def count(number: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 from turnout.analysis.intervals import Interval
 from turnout.analysis.policy import Alphas
+from turnout.analysis.projection import lacking
 from turnout.domain.metrics import metric_of
 from turnout.domain.plan import Gate
 from turnout.domain.stats import ArmStats
@@ -116,3 +117,16 @@ def higher_is_better(gate: Gate) -> bool:
 def enough(gate: Gate, stats: ArmStats, units: int = 0) -> bool:
     """Whether an arm has the outcomes and users that the gate asks for, and ``units`` users that its method needs."""
     return stats.samples >= gate.min_samples and stats.units >= max(gate.min_units, units)
+
+
+def no_outcome(gate: Gate, limit: Limit, method: str, alphas: Alphas) -> Finding:
+    """The finding where the candidate has no outcome with the gate's metric."""
+    return Finding(
+        Verdict.NO_DATA,
+        f"there is no outcome with {gate.metric} from the candidate yet",
+        method,
+        anytime=True,
+        threshold=limit.threshold,
+        alphas=alphas,
+        missing=lacking(gate, ArmStats(), 1.0),
+    )

@@ -13,7 +13,7 @@ from turnout.analysis import eprocess, wording
 from turnout.analysis.clusters import absolute_effect, effective_units, sums_of
 from turnout.analysis.evidence import EValue
 from turnout.analysis.intervals import Interval
-from turnout.analysis.methods.finding import Decision, Finding, Limit, enough, limit_of
+from turnout.analysis.methods.finding import Decision, Finding, Limit, enough, limit_of, no_outcome
 from turnout.analysis.methods.minutes import filled
 from turnout.analysis.onset import LEAD, rate_onset
 from turnout.analysis.policy import FEWEST, Alphas
@@ -74,15 +74,7 @@ def judged(gate: Gate, reading: ArmReading, alphas: Alphas) -> Finding:
     """Hold the candidate's rate against the gate's limit."""
     own, limit = reading.candidate, limit_of(gate)
     if own.samples == 0:
-        return Finding(
-            Verdict.NO_DATA,
-            f"there is no outcome with {gate.metric} from the candidate yet",
-            METHOD,
-            anytime=True,
-            threshold=limit.threshold,
-            alphas=alphas,
-            missing=lacking(gate, own, 1.0),
-        )
+        return no_outcome(gate, limit, METHOD, alphas)
     effect = float(absolute_effect(sums_of(own), sums_of(reading.stable)))
     counts = Counts.of(own.total, own.samples, limit, effect)
     since = _onset(reading, limit, effect)
@@ -94,16 +86,17 @@ def judged(gate: Gate, reading: ArmReading, alphas: Alphas) -> Finding:
     shown = Alphas(alphas.fail * LEAD, alphas.good) if since else alphas
     factor = factor_to_decide(counts.decided(shown)) if decision.open else None
     missing = lacking(gate, own, factor) if decision.open else ""
-    interval = counts.interval(limit, shown)
-    confidence = 1 - alphas.fail - alphas.good
+    found = counts.interval(limit, shown)
+    interval = Interval(own.total / own.samples, found.low, found.high)
+    crowd = wording.crowd(own) + wording.worth(own.samples, effect)
     return Finding(
         decision.verdict,
-        _text(gate, limit, decision.verdict, _Shown(interval, confidence, own, effect, missing)),
+        _text(gate, own, limit, decision.verdict, Shown(interval, alphas.confidence, crowd, missing)),
         ONSET_METHOD if since else METHOD,
         anytime=True,
-        interval=Interval(own.total / own.samples, interval.low, interval.high),
+        interval=interval,
         threshold=limit.threshold,
-        confidence=confidence,
+        confidence=alphas.confidence,
         samples=own.samples,
         units=own.units,
         p_fail=harm.p_value,
@@ -125,36 +118,32 @@ def _onset(reading: ArmReading, limit: Limit, effect: float) -> EValue | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class Shown:
+    """What a sentence about a rate is made of: ``crowd`` tells from how much, ``missing`` what is lacking to decide."""
+
     interval: Interval
     confidence: float
-    own: ArmStats
-    effect: float
+    crowd: str
     missing: str
 
 
-def _text(gate: Gate, limit: Limit, verdict: Verdict, shown: _Shown) -> str:
-    own = shown.own
-    crowd = wording.crowd(own) + wording.worth(own.samples, shown.effect)
-    interval = Interval(own.total / own.samples, shown.interval.low, shown.interval.high)
-    if verdict is Verdict.INCONCLUSIVE and not enough(gate, own):
-        return f"{gate.metric} cannot be judged yet: {wording.missing(gate, own)}"
-    return sentence(gate, limit, verdict, interval, shown.confidence, crowd, shown.missing)
-
-
-def sentence(
-    gate: Gate, limit: Limit, verdict: Verdict, interval: Interval, confidence: float, crowd: str, missing: str
-) -> str:
+def sentence(gate: Gate, limit: Limit, verdict: Verdict, shown: Shown) -> str:
     """What a rate is, how sure that is, from how much, and how that stands to the limit."""
-    by_interval = limit.verdict(interval.low, interval.high)
-    scale = wording.scale_of(gate, rate=True).fitting(interval.low, interval.high)
-    value, threshold = scale.value(interval.estimate or 0.0), scale.limit(limit.threshold)
-    evidence = f"({wording.sure(confidence)} {wording.span(scale, interval.low, interval.high)}, {crowd})"
-    late = wording.lately(verdict, by_interval)
-    rest = late or (wording.would_decide(missing) if verdict is Verdict.INCONCLUSIVE else "")
+    low, high = shown.interval.low, shown.interval.high
+    scale = wording.scale_of(gate, rate=True).fitting(low, high)
+    value, threshold = scale.value(shown.interval.estimate or 0.0), scale.limit(limit.threshold)
+    evidence = f"({wording.sure(shown.confidence)} {wording.span(scale, low, high)}, {shown.crowd})"
+    late = wording.lately(verdict, limit.verdict(low, high))
+    rest = late or (wording.would_decide(shown.missing) if verdict is Verdict.INCONCLUSIVE else "")
     if gate.quantile is None:
         end = "" if late else wording.against_limit(verdict, threshold, at_least=limit.at_least)
         return f"{gate.metric} is {value} {evidence}{end}{rest}"
     bound = wording.scale_of(gate, rate=False).limit(gate.max or 0.0)
     end = "" if late else wording.against_quantile(verdict, threshold, f"p{gate.quantile * 100:g} ≤ {bound}")
     return f"{value} of the {gate.metric} values are above {bound} {evidence}{end}{rest}"
+
+
+def _text(gate: Gate, own: ArmStats, limit: Limit, verdict: Verdict, shown: Shown) -> str:
+    if verdict is Verdict.INCONCLUSIVE and not enough(gate, own):
+        return f"{gate.metric} cannot be judged yet: {wording.missing(gate, own)}"
+    return sentence(gate, limit, verdict, shown)
