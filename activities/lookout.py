@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Protocol
@@ -12,6 +12,7 @@ from uuid import uuid4
 from temporalio import activity
 
 from activities.errors import as_application_error
+from turnout.analysis.checks import remembered
 from turnout.domain.rollout import Observation, WatchRequest
 from turnout.domain.verdicts import Check
 from turnout.domain.vigil import Progress, advance, conclude, interrupted, next_check, resumed
@@ -22,11 +23,9 @@ _HEARTBEAT = 1.0
 
 
 class Panel(Protocol):
-    """Asks every gate and guardrail of a stage at once; ``breaches`` counts bad readings in a row, by gate."""
+    """Asks every gate and guardrail of a stage at once; ``previous`` are the last checks of the stage by key."""
 
-    async def ask(
-        self, request: WatchRequest, now: datetime, breaches: dict[str, int]
-    ) -> tuple[tuple[Check, ...], dict[str, int]]:
+    async def ask(self, request: WatchRequest, now: datetime, previous: Mapping[str, Check]) -> tuple[Check, ...]:
         """The checks, gates and guardrails each in the plan's order; a failing source is a check, not an error."""
         ...
 
@@ -52,9 +51,10 @@ class StageLookout(Lookout):
                 return interrupted(vigil.progress)
 
     async def _until_decided(self, vigil: _Vigil) -> Observation:
-        breaches: dict[str, int] = {}
+        memory = await self._remembered(vigil.request)
         while True:
-            checks, breaches = await self._panel.ask(vigil.request, _now(), breaches)
+            checks = await self._panel.ask(vigil.request, _now(), memory)
+            memory = remembered(checks)
             vigil.progress = advance(vigil.request, vigil.progress, checks, _now())
             with as_application_error():
                 await self._rollouts.checked(
@@ -68,6 +68,12 @@ class StageLookout(Lookout):
                 if seen is not None:
                     return await self._with_evidence(vigil.request, seen, checks)
             await asyncio.sleep(next_check(vigil.request, vigil.progress).total_seconds())
+
+    async def _remembered(self, request: WatchRequest) -> dict[str, Check]:
+        """What earlier watches of the same stage and generation found last, whichever worker they ran on."""
+        with as_application_error():
+            record = await self._rollouts.get(request.rollout_id)
+        return remembered(record.checks) if record.checked_generation == request.generation else {}
 
     async def _with_evidence(self, request: WatchRequest, seen: Observation, checks: Sequence[Check]) -> Observation:
         evidence = Evidence(

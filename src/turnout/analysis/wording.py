@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 from turnout.domain.metrics import metric_of
 from turnout.domain.plan import Gate
@@ -12,6 +13,9 @@ from turnout.domain.verdicts import Verdict
 
 _NOTEWORTHY = 1.02
 """Design effects below change no digit that is shown."""
+
+NEAR: Final = "a distance from the limit: so near to it this is not decidable"
+"""What a gate lacks whose estimate is all but its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,18 @@ def level(confidence: float) -> str:
     return f"{confidence * 100:.10g} % interval"
 
 
+def sure(confidence: float) -> str:
+    """``anytime 94 % interval``: one that holds at all looks together."""
+    return f"anytime {confidence * 100:.4g} % interval"
+
+
+def times_span(low: float, high: float) -> str:
+    """The interval of a ratio: ``1.2–3.4 times``, or what it says where one end is open."""
+    if not math.isfinite(high):
+        return f"at least {low:.3g} times" if low > 0 else "without bounds"
+    return f"{low:.3g}–{high:.3g} times"
+
+
 def amount(value: float) -> str:
     """A count, which an aggregating source may have extrapolated: ``812`` or ``811.7``."""
     return f"{value:.1f}".removesuffix(".0")
@@ -79,7 +95,7 @@ def significant(scale: Scale, value: float) -> str:
 
 def crowd(stats: ArmStats) -> str:
     """``812 outcomes of 164 users``."""
-    return f"{_count(stats.samples, 'outcome')} of {_count(stats.units, 'user')}"
+    return f"{count(stats.samples, 'outcome')} of {count(stats.units, 'user')}"
 
 
 def worth(samples: int, effect: float) -> str:
@@ -92,14 +108,14 @@ def clustering(effect: float) -> str:
     return f", design effect {effect:.3g}" if effect >= _NOTEWORTHY else ""
 
 
-def missing(gate: Gate, stats: ArmStats) -> str:
-    """``12 of 50 outcomes, 5 of 20 users``: what there is of what the gate needs."""
-    outcomes = f"{stats.samples} of {_count(gate.min_samples, 'outcome')}"
-    return f"{outcomes}, {stats.units} of {_count(gate.min_units, 'user')}"
+def missing(gate: Gate, stats: ArmStats, units: int = 0) -> str:
+    """``12 of 50 outcomes, 5 of 20 users``: what there is of what the gate needs, and its method (``units``)."""
+    outcomes = f"{stats.samples} of {count(gate.min_samples, 'outcome')}"
+    return f"{outcomes}, {stats.units} of {count(max(gate.min_units, units), 'user')}"
 
 
 def against_limit(verdict: Verdict, limit: str, *, at_least: bool) -> str:
-    """How a sentence about a value ends: ``, below 95 %``."""
+    """How a sentence about a value ends: ``, below 95 %``; what is undecided has the limit inside its interval."""
     match verdict:
         case Verdict.PASS:
             return f", at {'least' if at_least else 'most'} {limit}"
@@ -120,11 +136,33 @@ def against_quantile(verdict: Verdict, allowed: str, label: str) -> str:
             return f"; {label} allows {allowed}, which lies inside the interval, so this is not decided yet"
 
 
-def margin_of(gate: Gate, gap: Scale) -> str | None:
-    """The gate's margin in the scale of a difference; None for none."""
-    if not gate.margin:
+def against_ratio(verdict: Verdict, allowed: str) -> str:
+    """How a sentence about a ratio to stable ends."""
+    match verdict:
+        case Verdict.PASS:
+            return f", so it is not worse by more than {allowed}"
+        case Verdict.FAIL:
+            return f", so it is worse by more than {allowed}"
+        case _:
+            return f"; whether it is worse by more than {allowed} is not decided yet"
+
+
+def against_times(verdict: Verdict, limit: str, *, at_least: bool) -> str:
+    """How a sentence about a ratio of means ends, held against ``1.1 times``."""
+    match verdict:
+        case Verdict.PASS:
+            return f", so it is at {'least' if at_least else 'most'} {limit} stable's"
+        case Verdict.FAIL:
+            return f", so it is {'less' if at_least else 'more'} than {limit} stable's"
+        case _:
+            return f"; whether it is {'less' if at_least else 'more'} than {limit} stable's is not decided yet"
+
+
+def margin_of(margin: float, gap: Scale) -> str | None:
+    """A margin in the scale of a difference; None for none."""
+    if not margin:
         return None
-    shown = gap.limit(gate.margin)
+    shown = gap.limit(margin)
     return shown.removesuffix("s") if shown == "1 percentage points" else shown
 
 
@@ -140,5 +178,22 @@ def against_margin(verdict: Verdict, margin: str | None) -> str:
             return f"; whether it is {worse} is not decided yet"
 
 
-def _count(number: int, noun: str) -> str:
+def lately(verdict: Verdict, shown: Verdict) -> str:
+    """Said where trouble that began later is proven, which the interval over the whole stage does not show yet."""
+    if verdict is not Verdict.FAIL or shown is Verdict.FAIL:
+        return ""
+    return "; the interval is of the whole stage, and the latest minutes are proven to be worse"
+
+
+def would_decide(missing: str) -> str:
+    """How a sentence without a decision ends: ``: about 480 more outcomes, 96 more users would decide``."""
+    if missing == NEAR:
+        return ", and so near to the limit more data will hardly decide it"
+    if " more " in missing:
+        return f": {missing} would decide at this rate"
+    return f"; it lacks {missing}" if missing else ""
+
+
+def count(number: int, noun: str) -> str:
+    """``1 user``, ``20 users``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -21,18 +21,17 @@ class Panel:
         self._sources = sources
         self._at_once = at_once
 
-    async def ask(
-        self, request: WatchRequest, now: datetime, breaches: Mapping[str, int]
-    ) -> tuple[tuple[Check, ...], dict[str, int]]:
-        """Every check of the stage at ``now``, the gates first, and the breaches in a row by key after it.
+    async def ask(self, request: WatchRequest, now: datetime, previous: Mapping[str, Check]) -> tuple[Check, ...]:
+        """Every check of the stage at ``now``, the gates first.
 
-        A source that fails gives a ``source_error`` check and keeps no other from being read.
+        ``previous`` are the checks of the last asking of the same stage by key; `remembered` makes them. A source that
+        fails gives a ``source_error`` check and keeps no other from being read.
         """
         slots = asyncio.Semaphore(self._at_once)
         asked = asked_of(request.stage)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._read(one, request, now, slots)) for one in asked]
-        return conclude(asked, [task.result() for task in tasks], breaches)
+        return conclude(asked, [task.result() for task in tasks], previous)
 
     async def _read(self, one: Asked, request: WatchRequest, now: datetime, slots: asyncio.Semaphore) -> Answer:
         question = Question(
@@ -43,6 +42,8 @@ class Panel:
             generation=request.generation,
             since=request.since,
             now=now,
+            weights=request.stage.weights,
+            hold=request.stage.hold,
         )
         async with slots:
             try:
