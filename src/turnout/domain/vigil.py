@@ -75,7 +75,7 @@ def conclude(request: WatchRequest, progress: Progress, checks: Sequence[Check])
     waits_for = _waits_for(request, progress, answered, over)
     if waits_for:
         return _undecided(request, progress, waits_for, answered)
-    if progress.errors:
+    if progress.errors or any(map(_unanswered, answered)):
         return None  # a source that has failed no more often than is borne
     if not over:
         return _recovered(request, progress)
