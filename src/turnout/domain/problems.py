@@ -59,24 +59,22 @@ def _problem(item: ErrorDetails, model: type[BaseModel]) -> Problem:
         case "extra_forbidden":
             owner = _model_at(model, item["loc"][:-1])
             known = [f.alias or name for name, f in owner.model_fields.items()] if owner else []
-            return Problem(path_of(location), "unknown field", suggestion(str(location[-1]), known))
+            return Problem(path_of(location), "unknown field", suggestion(str(location[-1]), known), value)
         case "missing":
             return Problem(path_of(location), "is required", "add it")
         case "union_tag_not_found":
-            return Problem(path_of(location), "needs a kind", f"one of {_expected(item)}")
+            known = _tags_at(model, item["loc"])
+            return Problem(path_of(location), "needs a kind", f"one of {', '.join(known)}")
         case "union_tag_invalid":
             tag = str(item.get("ctx", {}).get("tag", ""))
-            known = [name.strip(" '\"") for name in _expected(item).split(",")]
-            return Problem(f"{path_of(location)}.kind", "unknown kind", suggestion(tag, known), tag)
+            return Problem(
+                f"{path_of(location)}.kind", "unknown kind", suggestion(tag, _tags_at(model, item["loc"])), tag
+            )
         case "value_error":
             message, _, remedy = str(item.get("ctx", {}).get("error", "")).partition("; ")
             return Problem(path_of(location), message, remedy, value)
         case _:
             return Problem(path_of(location), _sentence(item["msg"]), "", value)
-
-
-def _expected(item: ErrorDetails) -> str:
-    return str(item.get("ctx", {}).get("expected_tags") or "the kinds in the documentation")
 
 
 def _sentence(message: str) -> str:
@@ -100,10 +98,20 @@ def _without_tags(location: tuple[int | str, ...], model: type[BaseModel]) -> It
 
 
 def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    kind = _kind_at(model, location)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _tags_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The kinds that the union at ``location`` knows."""
+    return [str(tag) for member in _members(_kind_at(model, location)) for tag in _tags(member)]
+
+
+def _kind_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Any:
     kind: Any = model
     for part in location:
         kind = _member(kind, part) if _is_tag(kind, part) else _child(kind, part)
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    return kind
 
 
 def _members(kind: Any) -> list[type[BaseModel]]:

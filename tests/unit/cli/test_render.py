@@ -279,7 +279,7 @@ def test_a_check_tells_how_sure_it_is_and_what_it_lacks() -> None:
         dry_run=True,
     )
     assert check_line(open_question) == (
-        "gate, dry run success_rate ≥ 0.95: inconclusive, 0.98 (0.97 … 0.99), limit 0.95, 1,234 of 300 users, "
+        "gate, dry run success_rate ≥ 0.95: inconclusive, 98 % (97 … 99 %), limit 95 %, 1,234 of 300 users, "
         "design effect 3.1, p 1 for worse (needs 0.01), p 0.081 for good (needs 0.05), lacks about 900 more outcomes"
     )
     row = plain(checks_table([open_question])).splitlines()[1]

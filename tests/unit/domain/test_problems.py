@@ -30,7 +30,7 @@ def told(document: dict[str, Any]) -> list[str]:
     [
         ({"flagg": "a"}, "flagg: unknown field (got 'a'); did you mean flag?"),
         ({"strategy": {"kind": "canari"}}, "strategy.kind: unknown kind (got canari); did you mean canary?"),
-        ({"strategy": {}}, "strategy: needs a kind; one of 'canary', 'gradual'"),
+        ({"strategy": {}}, "strategy: needs a kind; one of canary, gradual"),
         (
             {"strategy": {"kind": "canary", "percent": 5}},
             "strategy.percent: unknown field (got 5); did you mean percentage?",
@@ -44,10 +44,7 @@ def told(document: dict[str, Any]) -> list[str]:
 )
 def test_a_problem_names_field_value_and_remedy(wrong: dict[str, Any], line: str) -> None:
     """Paths are those of the file: no union tag, no name of a model."""
-    found = told(GOOD | wrong)
-    assert [one.replace(" (got 'a')", "").replace(" (got 5); did", "; did") for one in found] == [
-        line.replace(" (got 'a')", "").replace(" (got 5); did", "; did")
-    ]
+    assert told(GOOD | wrong) == [line]
 
 
 def test_what_is_missing_is_asked_for() -> None:

@@ -17,6 +17,8 @@ from turnout.guards.wallet import Wallet
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DAY = date(2026, 5, 1)
 
+moments = st.integers(1_577_836_800, 2_051_222_400).map(lambda second: datetime.fromtimestamp(second, UTC))
+
 
 @pytest.mark.parametrize(
     ("amount", "millionths"),
@@ -57,12 +59,10 @@ def test_a_day_is_as_long_as_its_clocks_say(zone: str, now: datetime, hours: int
     assert day.ends - day.begins == timedelta(hours=hours)
 
 
-@given(
-    st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)), st.sampled_from(["Europe/Berlin", "Asia/Kolkata", "UTC"])
-)
+@given(moments, st.sampled_from(["Europe/Berlin", "Asia/Kolkata", "UTC"]))
 def test_days_meet_without_a_gap(moment: datetime, zone: str) -> None:
     """A day ends at the moment the next one begins."""
-    day = day_of(zone, moment.replace(tzinfo=UTC))
+    day = day_of(zone, moment)
     following = day_of(zone, day.ends)
     assert following.begins == day.ends
     assert following.date == day.date + timedelta(days=1)
