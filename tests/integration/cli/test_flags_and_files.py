@@ -84,7 +84,7 @@ def test_validate_tells_every_problem(applied: Turnout, files: Path) -> None:
     assert ran.code == 1
     lines = [line.replace(str(files), "") for line in ran.out.splitlines()]
     assert lines[0].startswith("/bad.yaml:3: strategy.percentage: is not a percentage (got 500)")
-    assert lines[1].startswith("/bad.yaml:5: gates[0]: success_rate is a rate from 0 to 1")
+    assert lines[1].startswith("/bad.yaml:5: gates[0].min: success_rate is a rate from 0 to 1")
     assert lines[2] == (
         "/rollout.yaml: valid, canary of answer-engine from perplexity to lightrag: 3 stages, 3d at the least"
     )

@@ -47,7 +47,7 @@ def test_problems_are_told_like_a_compiler_does() -> None:
         "rollout.yaml:5: strategy.percentage: is not a percentage (got 500); "
         "write a number from 0 to 100, such as 5 or 5%"
     )
-    assert second == "rollout.yaml:9: gates[1].quantil: unknown field; did you mean quantile?"
+    assert second == "rollout.yaml:9: gates[1].quantil: unknown field (got 0.95); did you mean quantile?"
 
 
 def test_a_missing_field_has_the_line_of_its_owner() -> None:

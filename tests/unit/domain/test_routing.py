@@ -70,7 +70,7 @@ def test_routers_as_written(router: dict[str, Any]) -> None:
         ),
         (CADDY | {"upstreams": {"blue": "a:1", "green": "a:70000"}}, "router.upstreams.green: is not an address"),
         (CADDY | {"upstreams": {"blue": "a:1"}}, "router.upstreams: dictionary should have at least 2 items"),
-        (CADDY | {"rout": "app"}, "router.rout: unknown field; did you mean route?"),
+        (CADDY | {"rout": "app"}, "router.rout: unknown field (got 'app'); did you mean route?"),
         (CADDY | {"timeout": "2m"}, "router.timeout: must be more than 0s and at most 1m"),
         (HAPROXY | {"socket": "haproxy.sock"}, "router.socket: is no socket"),
         (HAPROXY | {"backend": "app; shutdown"}, "router.backend: "),
