@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from turnout.analysis.judge import judge
 from turnout.domain.plan import Gate, PrometheusSource
-from turnout.domain.readings import ArmReading, FractionReading, PointReading, Reading
+from turnout.domain.readings import ArmReading, FractionReading
 from turnout.domain.stats import ArmStats
 from turnout.domain.verdicts import Check, Verdict
 from turnout.testing.sources import arm_of
