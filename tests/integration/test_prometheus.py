@@ -185,9 +185,9 @@ async def test_panel_on_prometheus(prometheus: Prometheus, http: httpx.AsyncClie
         counting=True,
     )
     panel = Panel({"prometheus": source})
-    checks, _ = await panel.ask(request, now, {})
+    checks = await panel.ask(request, now, {})
     assert [check.verdict for check in checks] == [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS]
 
     prometheus.kill()
-    checks, _ = await panel.ask(request, now, {})
+    checks = await panel.ask(request, now, {})
     assert {check.verdict for check in checks} == {Verdict.SOURCE_ERROR}

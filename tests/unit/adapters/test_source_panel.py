@@ -12,11 +12,12 @@ import pytest
 from turnout.adapters.sources import read, sources
 from turnout.adapters.sources.outcomes import OutcomesSource
 from turnout.adapters.sources.panel import Panel
+from turnout.analysis.checks import remembered
 from turnout.domain.errors import SourceError, Unavailable
 from turnout.domain.outcomes import Outcome
 from turnout.domain.plan import Gate, JsonSource, PrometheusSource, Stage
 from turnout.domain.rollout import Clock, WatchRequest
-from turnout.domain.stats import ArmStats
+from turnout.domain.stats import ArmStats, Minute
 from turnout.domain.verdicts import Verdict
 from turnout.ports import ArmReading, PointReading, Question, Reading, Receipt
 from turnout.testing.sources import ScriptedSource, arm_of
@@ -39,6 +40,9 @@ class Store:
         if self.error is not None:
             raise self.error
         return self.arms
+
+    async def minutes(self, flag: str, generation: int, metric: str) -> Mapping[str, list[Minute]]:
+        return {}
 
 
 def question(gate: Gate) -> Question:
@@ -67,24 +71,6 @@ def request(gates: tuple[Gate, ...], guardrails: tuple[Gate, ...] = ()) -> Watch
         clock=Clock(),
         counting=True,
     )
-
-
-@pytest.mark.parametrize(
-    ("gate", "metric", "rate"),
-    [
-        (Gate(metric="success_rate", min=0.95), "success_rate", True),
-        (Gate(metric="quality_score", min=0.8), "quality_score", False),
-        (Gate(metric="tokens", max=10), "tokens", False),
-        (Gate(metric="response_time", quantile=0.95, max=5000), "response_time>5000.0", True),
-        (Gate(metric="response_time", max=5000), "response_time", False),
-    ],
-)
-async def test_outcomes(gate: Gate, metric: str, rate: bool) -> None:
-    """Outcomes of the stage's generation are read; a quantile as the share above its limit."""
-    store = Store({"new": GOOD, "other": GOOD})
-    reading = await OutcomesSource(store).read(question(gate))
-    assert store.asked == [("flag", 7, metric)]
-    assert reading == ArmReading(GOOD, ArmStats(), rate)
 
 
 async def test_outcomes_store_down() -> None:
@@ -137,30 +123,30 @@ async def test_panel_asks_everything() -> None:
     )
     gates = (Gate(metric="success_rate", min=0.95), Gate(metric="quality_score", min=0.8))
     panel = Panel({"outcomes": source})
-    checks, breaches = await panel.ask(request(gates, (Gate(metric="error_rate", max=0.05),)), NOW, {})
+    checks = await panel.ask(request(gates, (Gate(metric="error_rate", max=0.05),)), NOW, {})
     assert [(check.role, check.verdict) for check in checks] == [
         ("gate", Verdict.PASS),
         ("gate", Verdict.SOURCE_ERROR),
         ("guardrail", Verdict.FAIL),
     ]
-    assert breaches == {"gate:0": 0, "gate:1": 0, "guardrail:0": 0}
+    assert [check.key for check in checks] == ["gate:0", "gate:1", "guardrail:0"]
     assert {(asked.generation, asked.candidate, asked.now) for asked in source.asked} == {(7, "new", NOW)}
+    assert {(asked.hold, asked.weights["new"]) for asked in source.asked} == {(timedelta(hours=1), 5_000)}
 
 
 async def test_panel_counts_rows() -> None:
-    """The breaches one asking returns make the next one fail."""
+    """The checks of one asking are the memory of the next: a second breach in a row fails."""
     queue = PrometheusSource(kind="prometheus", url="http://p", query="q")
     panel = Panel({"prometheus": ScriptedSource({"queue": [PointReading(30.0), PointReading(30.0)]})})
     gate = Gate(metric="queue", max=20, consecutive=2, source=queue)
-    first, breaches = await panel.ask(request((gate,)), NOW, {})
-    second, breaches = await panel.ask(request((gate,)), NOW, breaches)
+    first = await panel.ask(request((gate,)), NOW, {})
+    second = await panel.ask(request((gate,)), NOW, remembered(first))
     assert (first[0].verdict, second[0].verdict) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
-    assert breaches == {"gate:0": 2}
 
 
 async def test_panel_without_gates() -> None:
     """A stage that asks nothing has no checks."""
-    assert await Panel({}).ask(request(()), NOW, {}) == ((), {})
+    assert await Panel({}).ask(request(()), NOW, {}) == ()
 
 
 class Slow:
@@ -182,7 +168,7 @@ async def test_panel_is_bounded() -> None:
     """Reads run side by side, but no more at once than allowed."""
     source = Slow()
     gates = tuple(Gate(metric=f"m{index}", max=2) for index in range(12))
-    checks, _ = await Panel({"outcomes": source}, at_once=3).ask(request(gates), NOW, {})
+    checks = await Panel({"outcomes": source}, at_once=3).ask(request(gates), NOW, {})
     assert len(checks) == 12
     assert source.most == 3
 

@@ -1,4 +1,4 @@
-"""How one gate is judged: verdicts, and the sentences that explain them."""
+"""How one gate is judged by sequential tests on the candidate alone: verdicts, and the sentences that explain them."""
 
 from __future__ import annotations
 
@@ -8,41 +8,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.analysis.judge import breaches_after, failed_source, judge
+from tests.unit.analysis.judging import BEGAN, NOBODY, around, look, minutes, rate
+from turnout.analysis.eprocess import decision_counts
+from turnout.analysis.judge import failed_source, judge
+from turnout.analysis.policy import Alphas
 from turnout.domain.errors import SourceError
-from turnout.domain.plan import Gate, PrometheusSource
-from turnout.domain.readings import ArmReading, FractionReading, PointReading, Reading
-from turnout.domain.stats import ArmStats
-from turnout.domain.verdicts import Check, Verdict
+from turnout.domain.plan import SAMPLE_RATIO, Gate, PrometheusSource, Scorecard, ScoredMetric
+from turnout.domain.readings import (
+    ArmReading,
+    FractionReading,
+    PointReading,
+    Reading,
+    SeriesReading,
+    SplitReading,
+)
+from turnout.domain.stats import ArmStats, Minute
+from turnout.domain.verdicts import Verdict
 from turnout.testing.sources import arm_of
 
-NOBODY = ArmStats()
 SUCCESS = Gate(metric="success_rate", min=0.95)
 ERRORS = Gate(metric="error_rate", max=0.05)
 P95 = Gate(metric="response_time", quantile=0.95, max=5000)
-MEAN = Gate(metric="response_time", max=900)
-QUEUE = Gate(metric="queue", max=20, source=PrometheusSource(kind="prometheus", url="http://p", query="q"))
+MEAN = Gate(metric="cost", max=0.8)
 QUALITY = Gate(metric="quality_score", versus="stable", margin=0.02)
-REGRESSION = Gate(metric="error_rate", versus="stable", margin=0.01)
-
-
-def rate(good: int, users: int) -> ArmStats:
-    """One outcome a user."""
-    return arm_of([[1.0]] * good + [[0.0]] * (users - good))
-
-
-def around(mean: float, users: int) -> ArmStats:
-    """One value a user, 0.1 above and below ``mean`` in turn."""
-    return arm_of([[mean + (0.1 if index % 2 else -0.1)] for index in range(users)])
-
-
-def look(gate: Gate, candidate: ArmStats, stable: ArmStats = NOBODY) -> Check:
-    is_rate = gate.metric.endswith("_rate") or gate.quantile is not None
-    return judge(gate, "gate", ArmReading(candidate, stable, is_rate))
+REGRESSION = Gate(metric="error_rate", versus="stable")
+MARGIN = Gate(metric="error_rate", versus="stable", margin=0.01)
+SLOWER = Gate(metric="response_time", quantile=0.95, versus="stable")
+DEARER = Gate(metric="cost", versus="stable", ratio=1.1)
+QUEUE = Gate(metric="queue", max=20, source=PrometheusSource(kind="prometheus", url="http://p", query="q"))
+SPLIT = Gate(metric=SAMPLE_RATIO)
+CARD = Gate(metric="score", score=Scorecard(metrics=(ScoredMetric(metric="cost", direction="increase"),)))
 
 
 @pytest.mark.parametrize(
-    ("gate", "good", "verdict"),
+    ("gate", "ones", "verdict"),
     [
         (SUCCESS, 990, Verdict.PASS),
         (SUCCESS, 950, Verdict.INCONCLUSIVE),
@@ -55,226 +54,180 @@ def look(gate: Gate, candidate: ArmStats, stable: ArmStats = NOBODY) -> Check:
         (P95, 100, Verdict.FAIL),
     ],
 )
-def test_rates(gate: Gate, good: int, verdict: Verdict) -> None:
+def test_rates(gate: Gate, ones: int, verdict: Verdict) -> None:
     """The interval decides: wholly on the good side passes, wholly on the bad side fails, around the limit neither."""
-    check = look(gate, rate(good, 1000))
+    check = look(gate, rate(ones, 1000))
     assert check.verdict is verdict
-    assert check.value == good / 1000
+    assert check.value == ones / 1000
     assert check.low is not None
     assert check.high is not None
     assert (check.low <= (check.threshold or 0) <= check.high) is (verdict is Verdict.INCONCLUSIVE)
-    assert (check.samples, check.units, check.confidence) == (1000, 1000, 0.95)
+    assert (check.samples, check.units, check.effective_units, check.design_effect) == (1000, 1000, 1000, 1)
+    assert (check.anytime, check.alpha_fail, check.alpha_pass) == (True, 0.05, 0.05)
+    assert check.confidence == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("bad", "verdict"), [(12, "pass"), (13, "inconclusive"), (40, "inconclusive"), (41, "fail")])
+def test_counts_that_decide(bad: int, verdict: str) -> None:
+    """Of 500 outcomes with at most 5 % bad, 12 bad ones pass and 41 fail: the published counts of the test."""
+    assert decision_counts([500], 0.05, 0.05, 0.05)[0].pass_at_most == 12
+    assert decision_counts([500], 0.05, 0.05, 0.05)[0].fail_at_least == 41
+    assert look(ERRORS, rate(bad, 500)).verdict == verdict
+    assert look(SUCCESS, rate(500 - bad, 500)).verdict == verdict
+
+
+def test_alphas_decide() -> None:
+    """A failure takes the more evidence the smaller its error rate; p-values tell how much there is."""
+    reading = ArmReading(rate(41, 500), NOBODY, True)
+    usual, strict = judge(ERRORS, "gate", reading), judge(ERRORS, "gate", reading, Alphas(0.001, 0.05))
+    assert (usual.verdict, strict.verdict) == (Verdict.FAIL, Verdict.INCONCLUSIVE)
+    assert usual.p_fail is not None
+    assert 0.001 < usual.p_fail <= 0.05
+    assert strict.alpha_fail == 0.001
+
+
+def test_late_onset() -> None:
+    """Trouble that begins after a long good time fails while the whole stage is still within the limit."""
+    errors = [1] * 200 + [12] * 20
+    stats = rate(sum(errors), 22_000)
+    kept = minutes(errors)
+    reading = ArmReading(stats, NOBODY, True, candidate_minutes=kept, began=BEGAN, planned=240)
+    check, whole = judge(ERRORS, "gate", reading), look(ERRORS, stats)
+    assert (check.verdict, whole.verdict) == (Verdict.FAIL, Verdict.PASS)
+    assert check.text.endswith("the interval is of the whole stage, and the latest minutes are proven to be worse")
+    assert check.method == "beta-binomial e-process, late onset"
+
+
+def test_minutes_outside_the_stage() -> None:
+    """Minutes of clocks that are wrong, before the stage or far behind it, are counted and cost nothing."""
+    kept = [Minute(minute=0, samples=50, total=2), Minute(minute=10**9, samples=50, total=1)]
+    reading = ArmReading(rate(3, 100), NOBODY, True, candidate_minutes=kept, began=BEGAN, planned=60)
+    assert judge(ERRORS, "gate", reading).verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(("mean", "verdict"), [(0.7, Verdict.PASS), (0.8, Verdict.INCONCLUSIVE), (0.9, Verdict.FAIL)])
 def test_means(mean: float, verdict: Verdict) -> None:
     """A number is judged by its mean."""
-    gate = Gate(metric="cost", max=0.8)
-    assert look(gate, around(mean, 100)).verdict is verdict
-
-
-@pytest.mark.parametrize(
-    ("gate", "candidate", "verdict"),
-    [
-        (QUALITY, around(0.80, 200), Verdict.FAIL),
-        (QUALITY, around(0.83, 200), Verdict.INCONCLUSIVE),
-        (QUALITY, around(0.85, 200), Verdict.PASS),
-        (QUALITY, around(0.95, 200), Verdict.PASS),
-        (Gate(metric="cost", versus="stable", margin=0.02), around(0.95, 200), Verdict.FAIL),
-        (Gate(metric="cost", versus="stable", margin=0.02), around(0.80, 200), Verdict.PASS),
-        (Gate(metric="tokens", versus="stable", better="lower"), around(0.95, 200), Verdict.FAIL),
-        (Gate(metric="tokens", versus="stable", better="higher"), around(0.95, 200), Verdict.PASS),
-        (Gate(metric="tokens", versus="stable"), around(0.95, 200), Verdict.PASS),
-    ],
-)
-def test_versus_mean(gate: Gate, candidate: ArmStats, verdict: Verdict) -> None:
-    """Worse by more than the margin fails, proven less passes; which way is worse is the metric's or the gate's."""
-    assert look(gate, candidate, around(0.85, 2000)).verdict is verdict
-
-
-@pytest.mark.parametrize(("errors", "verdict"), [(5, Verdict.PASS), (25, Verdict.INCONCLUSIVE), (100, Verdict.FAIL)])
-def test_versus_rate(errors: int, verdict: Verdict) -> None:
-    """Rates are compared by the interval of their difference; the threshold has the sign of the difference."""
-    check = look(REGRESSION, rate(errors, 1000), rate(200, 10_000))
+    check = look(MEAN, around(mean, 100))
     assert check.verdict is verdict
-    assert check.baseline == 0.02
-    assert check.value == pytest.approx(errors / 1000 - 0.02)
-    assert check.threshold == 0.01
-    assert look(QUALITY, around(1, 50), around(1, 50)).threshold == -0.02
-
-
-def test_equal_constants_are_no_regression() -> None:
-    """Arms without any variance that agree pass a comparison without margin."""
-    gate = Gate(metric="quality_score", versus="stable")
-    assert look(gate, arm_of([[1.0]] * 50), arm_of([[1.0]] * 50)).verdict is Verdict.PASS
+    assert (check.p_fail or 0) <= 0.05 if verdict is Verdict.FAIL else (check.p_fail or 0) > 0.05
 
 
 def test_clusters_keep_a_gate_open() -> None:
     """Twenty users who repeat themselves prove less than as many outcomes of different users."""
     single = rate(990, 1000)
     repeated = arm_of([[1.0] * 50] * 19 + [[1.0] * 40 + [0.0] * 10])
-    assert (single.total, single.samples) == (repeated.total, repeated.samples)
     assert look(SUCCESS, single).verdict is Verdict.PASS
-    assert look(SUCCESS, repeated).verdict is Verdict.INCONCLUSIVE
+    check = look(SUCCESS, repeated)
+    assert check.verdict is Verdict.INCONCLUSIVE
+    assert check.design_effect is not None
+    assert check.design_effect > 5
+    assert check.effective_units == 20
 
 
 def test_the_stable_arm_lends_its_design_effect() -> None:
     """A candidate whose few users look independent is judged by the clustering its stable neighbours show."""
-    stable = arm_of([[1.0] * 10] * 90 + [[0.0] * 10] * 10)
-    candidate = rate(99, 100)
+    stable = arm_of([[1.0] * 10] * 190 + [[0.0] * 10] * 10)
+    candidate = rate(199, 200)
     alone, beside = look(SUCCESS, candidate), look(SUCCESS, candidate, stable)
-    assert alone.low is not None
-    assert beside.low is not None
-    assert beside.low < alone.low
-    assert ", worth 10 independent ones" in beside.text
+    assert (alone.verdict, beside.verdict) == (Verdict.PASS, Verdict.INCONCLUSIVE)
+    assert ", worth 20 independent ones" in beside.text
 
 
-@pytest.mark.parametrize(
-    ("gate", "candidate", "stable"),
-    [
-        (SUCCESS, NOBODY, rate(99, 100)),
-        (MEAN, NOBODY, NOBODY),
-        (P95, NOBODY, NOBODY),
-        (QUALITY, NOBODY, around(1, 100)),
-        (QUALITY, around(1, 100), NOBODY),
-        (REGRESSION, rate(100, 100), NOBODY),
-    ],
-)
-def test_no_data(gate: Gate, candidate: ArmStats, stable: ArmStats) -> None:
-    """An arm that is needed and has no outcome is no data, never a pass and never a failure."""
-    check = look(gate, candidate, stable)
+@pytest.mark.parametrize("gate", [SUCCESS, MEAN, P95])
+def test_no_data(gate: Gate) -> None:
+    """Without an outcome there is no data, never a pass and never a failure, and the gate's minima are missing."""
+    check = look(gate, NOBODY, rate(99, 100))
     assert check.verdict is Verdict.NO_DATA
     assert (check.value, check.low, check.high, check.confidence) == (None, None, None, None)
     assert gate.metric in check.text
+    assert check.missing == "50 more outcomes, 20 more users"
 
 
-@pytest.mark.parametrize("values", [[[1.0] * 100], [[0.0] * 100], [[0.0]] * 49, [[0.0] * 10] * 19])
-def test_too_few(values: list[list[float]]) -> None:
-    """Fewer outcomes or users than the gate asks for decide nothing, however clear they look."""
+@pytest.mark.parametrize("values", [[[1.0] * 100], [[1.0]] * 49, [[1.0] * 10] * 19])
+def test_too_few_to_pass(values: list[list[float]]) -> None:
+    """Fewer outcomes or users than the gate asks for never pass, however clear they look."""
     arm = arm_of(values)
     check = look(SUCCESS, arm)
     assert check.verdict is Verdict.INCONCLUSIVE
-    missing = f"{arm.samples} of 50 outcomes, {arm.units} of 20 users"
-    assert check.text == f"success_rate cannot be judged yet: {missing}"
+    assert check.text == f"success_rate cannot be judged yet: {arm.samples} of 50 outcomes, {arm.units} of 20 users"
+    assert "more" in check.missing
 
 
-def test_too_few_on_stable() -> None:
-    """A comparison waits for the stable arm, too, and says so."""
-    check = look(REGRESSION, rate(500, 1000), arm_of([[1.0, 1.0, 1.0, 0.0]] * 3))
-    assert check.verdict is Verdict.INCONCLUSIVE
-    assert check.text == "error_rate cannot be compared yet: stable has 12 of 50 outcomes, 3 of 20 users"
+@pytest.mark.parametrize(("failures", "verdict"), [(9, Verdict.INCONCLUSIVE), (10, Verdict.FAIL)])
+def test_a_failure_does_not_wait_for_the_minima(failures: int, verdict: Verdict) -> None:
+    """Ten straight errors of ten users fail an exact test; nine, which would prove it as well, do not."""
+    assert look(ERRORS, rate(failures, failures)).verdict is verdict
+
+
+def test_one_user_decides_nothing() -> None:
+    """However many outcomes a single user sends, they are one observation."""
+    for gate in (SUCCESS, ERRORS, P95, MEAN):
+        for value in (0.0, 1.0):
+            assert look(gate, arm_of([[value] * 1000])).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_mean_at_its_limit_without_spread() -> None:
+    """Values that all are exactly the limit prove neither side."""
+    assert look(Gate(metric="cost", max=1), arm_of([[1.0]] * 500)).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("bad", [0, 10**6, 10**9])
+def test_thousand_millions(bad: int) -> None:
+    """Counts of a thousand million are judged without overflow."""
+    total = 10**9
+    arm = ArmStats(units=total, samples=total, total=bad, squares=bad, nn=total, yy=bad, ny=bad)
+    check = look(Gate(metric="error_rate", max=0.001), arm)
+    assert check.verdict is {0: Verdict.PASS, 10**6: Verdict.INCONCLUSIVE, 10**9: Verdict.FAIL}[bad]
+
+
+def test_missing_is_enough() -> None:
+    """With as much more data as is said to be missing, at the same rate, the gate decides."""
+    assert look(ERRORS, rate(40, 1000)).missing == "about 3800 more outcomes, 3800 more users"
+    assert look(ERRORS, rate(192, 4800)).verdict is Verdict.PASS
+    assert look(ERRORS, rate(50, 1000)).missing == "a distance from the limit: so near to it this is not decidable"
 
 
 @pytest.mark.parametrize(
-    ("check", "text"),
+    ("gate", "arm", "text"),
     [
         (
-            look(SUCCESS, rate(900, 1000)),
-            "success_rate is 90.0 % (95 % interval 88.0–91.7 %, 1000 outcomes of 1000 users), below 95 %",
+            SUCCESS,
+            rate(900, 1000),
+            "success_rate is 90.0 % (anytime 90 % interval 86.5–92.5 %, 1000 outcomes of 1000 users), below 95 %",
         ),
         (
-            look(SUCCESS, rate(990, 1000)),
-            "success_rate is 99.0 % (95 % interval 98.2–99.5 %, 1000 outcomes of 1000 users), at least 95 %",
+            SUCCESS,
+            rate(960, 1000),
+            "success_rate is 96.0 % (anytime 90 % interval 93.8–97.6 %, 1000 outcomes of 1000 users); 95 % lies inside "
+            "the interval, so this is not decided yet: about 3800 more outcomes, 3800 more users would decide at this "
+            "rate",
         ),
         (
-            look(ERRORS, rate(50, 1000)),
-            "error_rate is 5.0 % (95 % interval 3.8–6.5 %, 1000 outcomes of 1000 users); "
-            "5 % lies inside the interval, so this is not decided yet",
+            P95,
+            rate(100, 1000),
+            "10.0 % of the response_time values are above 5000 ms (anytime 90 % interval 7.5–13.5 %, 1000 outcomes of "
+            "1000 users), more than the 5 % that p95 ≤ 5000 ms allows",
         ),
         (
-            look(P95, rate(10, 1000)),
-            "1.0 % of the response_time values are above 5000 ms (95 % interval 0.5–1.8 %, 1000 outcomes of "
-            "1000 users), within the 5 % that p95 ≤ 5000 ms allows",
-        ),
-        (
-            look(REGRESSION, rate(100, 1000), rate(200, 10_000)),
-            "error_rate is 10.0 % against stable's 2.0 %, a difference of 8.0 percentage points (95 % interval "
-            "6.3–10.0 percentage points, 1000 outcomes of 1000 users against 10000 outcomes of 10000 users), "
-            "so it is worse by more than the margin of 1 percentage point",
-        ),
-        (
-            look(Gate(metric="quality_score", versus="stable"), around(0.5, 200), around(0.85, 2000)),
-            "quality_score averages 0.500 against stable's 0.850, a difference of −0.350 (95 % interval "
-            "−0.371 to −0.329, 200 outcomes of 200 users against 2000 outcomes of 2000 users), so it is worse",
+            MEAN,
+            around(0.7, 100),
+            "cost averages 0.700 (anytime 90 % interval 0.661–0.739, 100 outcomes of 100 users), at most 0.8",
         ),
     ],
 )
-def test_sentences(check: Check, text: str) -> None:
+def test_sentences(gate: Gate, arm: ArmStats, text: str) -> None:
     """The text says what was found, how sure that is, from how much, and what it is held against."""
-    assert check.text == text
+    assert look(gate, arm).text == text
 
 
-FAULTS = Gate(
-    metric="faults",
-    max=0.02,
-    source=PrometheusSource(kind="prometheus", url="http://p", numerator="a", denominator="b"),
-)
-
-
-@pytest.mark.parametrize(
-    ("events", "total", "verdict"),
-    [
-        (1, 1000, Verdict.PASS),
-        (20, 1000, Verdict.INCONCLUSIVE),
-        (100, 1000, Verdict.FAIL),
-        (49, 49.9, Verdict.INCONCLUSIVE),
-        (0, 0, Verdict.NO_DATA),
-        (2, 1, Verdict.SOURCE_ERROR),
-        (-1, 100, Verdict.SOURCE_ERROR),
-        (1, -100, Verdict.SOURCE_ERROR),
-        (math.nan, 100, Verdict.SOURCE_ERROR),
-        (1, math.nan, Verdict.SOURCE_ERROR),
-        (1, math.inf, Verdict.SOURCE_ERROR),
-    ],
-)
-def test_fractions(events: float, total: float, verdict: Verdict) -> None:
-    """Counts have an interval; too few decide nothing, none are no data, impossible ones are the source's fault."""
-    check = judge(FAULTS, "guardrail", FractionReading(events, total))
-    assert check.verdict is verdict
-    assert check.role == "guardrail"
-
-
-def test_fraction_sentence() -> None:
-    """Counts that the source extrapolated are shown as such."""
-    text = judge(FAULTS, "gate", FractionReading(3, 811.72)).text
-    assert text == "faults is 0.37 % (95 % interval 0.13–1.08 %, 3 of 811.7), at most 2 %"
-
-
-@pytest.mark.parametrize(
-    ("value", "breaches", "verdict", "after"),
-    [
-        (20, 2, Verdict.PASS, 0),
-        (21, 0, Verdict.INCONCLUSIVE, 1),
-        (21, 1, Verdict.INCONCLUSIVE, 2),
-        (21, 2, Verdict.FAIL, 3),
-        (21, 3, Verdict.FAIL, 4),
-        (None, 2, Verdict.NO_DATA, 2),
-        (math.nan, 2, Verdict.NO_DATA, 2),
-        (math.inf, 2, Verdict.NO_DATA, 2),
-        (-math.inf, 2, Verdict.NO_DATA, 2),
-    ],
-)
-def test_points(value: float | None, breaches: int, verdict: Verdict, after: int) -> None:
-    """A bare number fails only with the third breach in a row; meeting the limit ends the row, no value does not."""
-    reading = PointReading(value)
-    assert judge(QUEUE, "gate", reading, breaches).verdict is verdict
-    assert breaches_after(QUEUE, reading, breaches) == after
-
-
-def test_point_sentences() -> None:
-    """A breach says how many there were and how many it takes."""
-    assert judge(QUEUE, "gate", PointReading(25), 2).text == "queue is 25, above 20, 3 readings in a row"
-    text = judge(QUEUE, "gate", PointReading(25), 0).text
-    assert text == "queue is 25, above 20; 1 of the 3 readings in a row that make it fail"
-    assert judge(SUCCESS, "gate", PointReading(0.97)).text == "success_rate is 97 %, at least 95 %"
-
-
-@pytest.mark.parametrize("reading", [PointReading(1.0), FractionReading(1, 100)])
-def test_an_aggregate_cannot_be_compared(reading: Reading) -> None:
-    """A comparison put to a source that does not tell the arms apart is the source's fault."""
-    check = judge(REGRESSION, "gate", reading)
+def test_failed_source() -> None:
+    """A source that failed gives a check that says why, shortly, and nothing about the candidate."""
+    check = failed_source(SUCCESS, "guardrail", SourceError("prometheus:9090 did not answer within 10s"))
     assert check.verdict is Verdict.SOURCE_ERROR
-    assert breaches_after(REGRESSION, reading, 2) == 0
+    assert check.text == "success_rate could not be read: prometheus:9090 did not answer within 10s"
+    assert (check.role, check.value, check.samples, check.errors) == ("guardrail", None, 0, 1)
+    assert len(failed_source(SUCCESS, "gate", SourceError("x" * 10_000)).text) < 400
 
 
 @pytest.mark.parametrize(
@@ -284,27 +237,27 @@ def test_an_aggregate_cannot_be_compared(reading: Reading) -> None:
         ArmStats(units=100, samples=100, total=-1.0),
         ArmStats(units=200, samples=100, total=50.0),
         ArmStats(units=0, samples=100, total=50.0),
+        ArmStats(units=100, samples=100, total=50.0, hits=101),
         ArmStats(units=-5, samples=-5),
-        ArmStats.model_construct(units=100, samples=100, total=math.nan),
+        ArmStats.model_construct(units=100, samples=100, total=math.nan, hits=0, clusters=0),
     ],
 )
-@pytest.mark.parametrize("gate", [SUCCESS, REGRESSION])
+@pytest.mark.parametrize("gate", [SUCCESS, REGRESSION, MARGIN, SLOWER])
 def test_impossible_statistics(arm: ArmStats, gate: Gate) -> None:
     """Statistics that no outcomes can have are the source's fault, on either arm."""
     good = rate(99, 100)
-    for reading in (ArmReading(arm, good, True), ArmReading(good, arm, True)):
+    for reading in (ArmReading(arm, good, True, limit=1.0), ArmReading(good, arm, True, limit=1.0)):
         check = judge(gate, "gate", reading)
         assert check.verdict is Verdict.SOURCE_ERROR
         assert "contradict each other" in check.text
 
 
-def test_failed_source() -> None:
-    """A source that failed gives a check that says why, shortly, and nothing about the candidate."""
-    check = failed_source(SUCCESS, "guardrail", SourceError("prometheus:9090 did not answer within 10s"))
-    assert check.verdict is Verdict.SOURCE_ERROR
-    assert check.text == "success_rate could not be read: prometheus:9090 did not answer within 10s"
-    assert (check.role, check.value, check.samples) == ("guardrail", None, 0)
-    assert len(failed_source(SUCCESS, "gate", SourceError("x" * 10_000)).text) < 400
+@pytest.mark.parametrize("minute", [{"total": math.nan}, {"total": 11.0}, {"total": -1.0}, {"samples": -1}])
+def test_impossible_minutes(minute: dict[str, float]) -> None:
+    """So are minutes that no outcomes can have."""
+    wrong = Minute.model_construct(**{"minute": BEGAN, "samples": 10, "total": 1.0, "units": 10, "hits": 1} | minute)
+    reading = ArmReading(rate(1, 10), NOBODY, True, candidate_minutes=[wrong], began=BEGAN)
+    assert judge(ERRORS, "gate", reading).verdict is Verdict.SOURCE_ERROR
 
 
 def test_a_gate_without_limit_is_refused() -> None:
@@ -324,20 +277,77 @@ stats = st.builds(
     nn=number,
     yy=number,
     ny=number,
+    hits=st.integers(0, 3),
+    clusters=st.just(0),
+)
+sound = st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=4), max_size=60).map(arm_of)
+some_minutes = st.lists(
+    st.builds(
+        Minute,
+        minute=st.integers(0, 5000),
+        samples=st.integers(5, 50),
+        total=st.integers(0, 5).map(float),
+        hits=st.integers(0, 5),
+    ),
+    max_size=5,
 )
 readings = (
-    st.builds(ArmReading, stats, stats, st.booleans())
+    st.builds(
+        ArmReading,
+        stats | sound,
+        stats | sound,
+        st.booleans(),
+        share=st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+        candidate_minutes=some_minutes,
+        stable_minutes=some_minutes,
+        began=st.just(BEGAN),
+        limit=st.none() | st.just(1.0),
+        uncapped=st.none() | st.just((1.0, None)),
+    )
     | st.builds(FractionReading, number, number)
     | st.builds(PointReading, st.none() | number)
 )
+any_gate = st.sampled_from([SUCCESS, ERRORS, P95, MEAN, QUALITY, REGRESSION, MARGIN, SLOWER, DEARER, QUEUE])
 
 
-@given(st.sampled_from([SUCCESS, ERRORS, P95, MEAN, QUALITY, REGRESSION, QUEUE]), readings)
-def test_any_reading_gets_a_sound_check(gate: Gate, reading: Reading) -> None:
-    """Whatever a source says, there is a check without NaN, and a decision rests on finite numbers."""
-    check = judge(gate, "gate", reading, 5)
-    numbers = [check.value, check.low, check.high, check.baseline, check.threshold]
-    assert all(value is None or math.isfinite(value) for value in numbers)
+@given(any_gate, readings, st.sampled_from(["anytime", "fixed"]))
+def test_any_reading_gets_a_sound_check(gate: Gate, reading: Reading, method: str) -> None:
+    """Whatever a source says, there is a check without NaN, and a decision rests on numbers."""
+    asked = gate.model_copy(update={"method": method})
+    check = judge(asked, "gate", reading)
+    shown = [check.value, check.low, check.high, check.baseline, check.threshold, check.design_effect]
+    assert all(value is None or math.isfinite(value) for value in shown)
+    assert all(p is None or 0 <= p <= 1 for p in (check.p_fail, check.p_pass))
     assert check.text
-    if check.verdict in (Verdict.PASS, Verdict.FAIL):
+    if check.verdict is Verdict.PASS:
         assert check.value is not None
+    if isinstance(reading, ArmReading) and check.verdict in (Verdict.PASS, Verdict.FAIL):
+        assert reading.candidate.samples > 0
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.integers(-1, 10**9)),
+    st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
+)
+def test_any_split_gets_a_check(units: dict[str, int], shares: dict[str, int]) -> None:
+    """No numbers of users and no shares stop the test of the split, and without users nothing passes."""
+    check = judge(SPLIT, "signal", SplitReading(units, {name: float(share) for name, share in shares.items()}))
+    assert check.verdict is not Verdict.PASS or sum(units.values()) > 0
+
+
+@given(st.lists(some_minutes, min_size=2, max_size=2))
+def test_any_series_gets_a_check(both: list[list[Minute]]) -> None:
+    """A few minutes of anything are no score."""
+    reading = SeriesReading({"cost": (both[0], both[1])})
+    assert judge(CARD, "gate", reading).verdict is Verdict.NO_DATA
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(1, 200))
+def test_more_bad_never_helps(bad: int, good: int, more: int) -> None:
+    """Turning good outcomes into bad ones never turns a fail into anything else, nor anything into a pass."""
+    order = {Verdict.PASS: 0, Verdict.NO_DATA: 1, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
+    moved = min(more, good)
+    for gate in (ERRORS, SUCCESS):
+        ones = (bad, bad + moved) if gate is ERRORS else (good, good - moved)
+        before, after = (look(gate, rate(count, bad + good)) for count in ones)
+        assert order[after.verdict] >= order[before.verdict]

@@ -18,7 +18,7 @@ from turnout.domain.plan import SAMPLE_RATIO, Gate
 from turnout.domain.stats import ArmStats, Minute
 from turnout.ports import ArmReading, OutcomeStore, Question, SeriesReading, SplitReading
 
-_KEPT: Final = 16
+_MOMENTS: Final = 16
 """Moments whose reads are kept, to be shared by the gates that ask about the same."""
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -58,7 +58,7 @@ class OutcomesSource:
         key = question.flag, question.generation, question.now
         look = self._looks.setdefault(key, _Look(self._store, question.flag, question.generation))
         self._looks.move_to_end(key)
-        while len(self._looks) > _KEPT:
+        while len(self._looks) > _MOMENTS:
             self._looks.popitem(last=False)
         return look
 
