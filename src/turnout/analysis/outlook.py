@@ -168,7 +168,12 @@ def _difference(gate: Gate, level: Level, conditions: Conditions, *, rate: bool)
     deviation = math.sqrt(level.mean * (1 - level.mean)) if rate else level.deviation
     if not deviation:
         return None
-    margin = gate.margin if gate.margin is not None else abs(level.mean) * abs((gate.ratio or 1.0) - 1)
+    higher = metric_of(gate.metric, gate.better or "higher").better == "higher"
+    sign = -1.0 if higher else 1.0
+    # By a ratio, harm is counted in parts of stable's mean.
+    unit = 1.0 if gate.ratio is None else abs(level.mean)
+    allowed = sign * (gate.margin or 0.0) if gate.ratio is None else gate.ratio**sign
+    margin = abs(allowed if gate.ratio is None else allowed - 1) * unit
     share, effect = conditions.share, conditions.expected.design_effect
     users = conditions.expected.requests_per_user
 
@@ -176,13 +181,11 @@ def _difference(gate: Gate, level: Level, conditions: Conditions, *, rate: bool)
         se = deviation * math.sqrt(effect / n * (1 + share / (1 - share)))
         return se * float(widening(np.asarray(n / users * (1 - share)), alpha))
 
-    higher = metric_of(gate.metric, gate.better or "higher").better == "higher"
-    sign = -1.0 if higher else 1.0
     return _Test(
-        sign * margin,
-        sign * (1.0 if rate else 1e3 * deviation),
+        allowed,
+        sign * (1.0 if rate else 1e3 * deviation / unit) if unit > 0 else 0.0,
         lambda n: margin - width(n, conditions.alpha_pass),
-        lambda n, harm: harm - width(n, conditions.alpha_fail),
+        lambda n, harm: harm * unit - width(n, conditions.alpha_fail),
     )
 
 

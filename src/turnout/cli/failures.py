@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import IntEnum
+from importlib.util import find_spec
 
 from turnout.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, TurnoutError, Unavailable
 
@@ -88,6 +89,14 @@ def failure_of(error: TurnoutError) -> Failure:
 def usage(message: str) -> Failure:
     """The command line asks for something impossible; ``message`` ends with what to write instead."""
     return Failure(ExitCode.USAGE, "usage", message)
+
+
+def need_statistics(command: str) -> None:
+    """Raise Failure where the packages that the statistics need are not installed; ``command`` needs them."""
+    for package in ("numpy", "scipy"):
+        if find_spec(package) is None:
+            message = f"{command} needs the package {package}; run: pip install 'turnout[server]'"
+            raise Failure(ExitCode.UNAVAILABLE, "missing_package", message)
 
 
 def problem_line(file: str, problem: Problem) -> str:

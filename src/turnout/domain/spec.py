@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from turnout.domain.durations import Duration
 from turnout.domain.errors import Problem
+from turnout.domain.expectation import Expectation
 from turnout.domain.gates import GateSpec, GuardrailSpec, bounds_faults
 from turnout.domain.model import Frozen
 from turnout.domain.plan import SAMPLE_RATIO, Bounds, Name, Undecided, Unknown
@@ -50,7 +51,8 @@ class Policies(Frozen):
 
     ``deadline`` bounds the time a stage may spend beyond its hold; it defaults to the hold, at least ten minutes.
     ``sample_ratio`` watches that users are split as planned, by a guardrail in every stage in which both arms have
-    traffic; one written in ``guardrails`` takes its place.
+    traffic; one written in ``guardrails`` takes its place. ``expect`` says what traffic is normal: it foretells how
+    long gates need and decides nothing.
     """
 
     flag: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)
@@ -60,6 +62,7 @@ class Policies(Frozen):
     approvals: tuple[ApprovalSpec, ...] = ()
     bounds: dict[Name, Bounds] = Field(default_factory=dict)
     sample_ratio: bool = True
+    expect: Expectation | None = None
     check_every: Duration = timedelta(seconds=30)
     deadline: Duration | None = None
     on_no_data: Unknown = "pause"

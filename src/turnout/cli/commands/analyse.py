@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from turnout.cli.command import command
-from turnout.cli.failures import ExitCode, Failure
+from turnout.cli.failures import ExitCode, need_statistics
 from turnout.cli.render.analysis import study_view
 from turnout.cli.session import Session
 from turnout.cli.written import fractions_of, numbers_of
@@ -127,7 +126,7 @@ def analyse(  # noqa: PLR0913 - one parameter an option
     Needs no API and changes nothing. The exit code is 1 when the users are not split as planned, or when a limit,
     margin or ratio is shown to be broken; whether to go on is yours to decide.
     """
-    _need_statistics()
+    need_statistics("analyse")
     from turnout.analysis.study.metrics import parse_metric
     from turnout.analysis.study.question import Question
     from turnout.cli.recorded.files import outcomes_of
@@ -154,13 +153,6 @@ def analyse(  # noqa: PLR0913 - one parameter an option
     rates = frozenset(one.column for one in metrics if one.kind == "rate")
     wanted = Wanted(unit, arm, columns, rates, covariate, segment, time, identity)
     return _answered(session, outcomes_of(source, wanted), question)
-
-
-def _need_statistics() -> None:
-    for package in ("numpy", "scipy"):
-        if find_spec(package) is None:
-            message = f"analyse needs the package {package}; run: pip install 'turnout[server]'"
-            raise Failure(ExitCode.UNAVAILABLE, "missing_package", message)
 
 
 def _by_label(option: str, written: list[str] | tuple[str, ...], metrics: tuple[Metric, ...]) -> dict[str, float]:

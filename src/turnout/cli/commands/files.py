@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import JsonValue
@@ -15,17 +15,23 @@ from rich.text import Text
 from turnout.cli.command import command
 from turnout.cli.commands.arguments import FileArgument
 from turnout.cli.documents import Document, load, read_flags, read_spec, unknown_kind
-from turnout.cli.failures import ExitCode, Failure, InvalidFile, problem_data, problem_line
+from turnout.cli.expecting import Said, expectation
+from turnout.cli.failures import ExitCode, Failure, InvalidFile, need_statistics, problem_data, problem_line
 from turnout.cli.http import Api, as_problem, read, segment
+from turnout.cli.render.outlook import HOW, outlook_data, outlook_view
 from turnout.cli.render.plan import headline, plan_data, plan_view
 from turnout.cli.render.rollout import started_text
 from turnout.cli.render.words import count
 from turnout.cli.session import Session
 from turnout.cli.views import listed, mapping, view_of
 from turnout.domain.errors import InvalidInput, Problem
+from turnout.domain.expectation import Expectation
 from turnout.domain.plan import Plan
 from turnout.ports import FlagRecord
 from turnout.strategies import RolloutSpec, compile_plan
+
+if TYPE_CHECKING:
+    from turnout.analysis.foresight import StageOutlook
 
 _PATIENCE = 2.0
 """Seconds to wait for an API that validation can do without."""
@@ -115,17 +121,49 @@ def _rollout_finding(session: Session, document: Document, offline: bool) -> Fin
     return Finding(document.name, "rollout", f"valid, {headline(compiled)}", problems, note)
 
 
-def plan(
+def plan(  # noqa: PLR0913 - one parameter an option
     session: Session,
     file: FileArgument,
     stable: Annotated[str | None, typer.Option("--stable", help="The stable variant; else the API is asked.")] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="Expected requests a minute, of both arms.")] = None,
+    per_user: Annotated[float | None, typer.Option("--per-user", help="Expected requests of a user a stage.")] = None,
+    users: Annotated[float | None, typer.Option("--users", help="How many users there are at all.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME=MEAN[:DEVIATION]", help="What is normal: error_rate=0.01."),
+    ] = None,
 ) -> None:
-    """Show what a rollout would do: stages, earliest dates, gates, approvals, and what happens when one fails."""
+    """Show what a rollout would do: stages, earliest dates, gates, approvals, and what happens when one fails.
+
+    With an expected traffic (expect: in the file, or the options) also how many users and how much time each gate
+    needs, what it would catch, and which stage is too short to decide.
+    """
     document = load(file)
     spec = read_spec(document)
     compiled = _compiled(document, spec, stable or _stable_of(session, spec.flag))
     start_at = datetime.now(UTC)
-    session.answer(plan_data(compiled, start_at), plan_view(compiled, start_at))
+    data, view = plan_data(compiled, start_at), plan_view(compiled, start_at)
+    expected = _expected(spec, Said(rate, per_user, users, metric or ()))
+    if expected is None:
+        session.note(HOW)
+        session.answer(data, view)
+        return
+    stages = _foresee(compiled, expected)
+    session.answer(data | {"outlook": outlook_data(stages)}, Group(view, outlook_view(compiled, stages)))
+
+
+def _expected(spec: RolloutSpec, said: Said) -> Expectation | None:
+    try:
+        return expectation(spec.expect, said)
+    except InvalidInput as error:
+        raise InvalidFile("the expected traffic", tuple(error.problems)) from error
+
+
+def _foresee(plan: Plan, expected: Expectation) -> tuple[StageOutlook, ...]:
+    need_statistics("foreseeing what gates need")
+    from turnout.analysis.foresight import foresee
+
+    return foresee(plan, expected)
 
 
 def _compiled(document: Document, spec: RolloutSpec, stable: str) -> Plan:

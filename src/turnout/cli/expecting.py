@@ -1,0 +1,53 @@
+"""What is expected of a rollout's traffic: from its spec, completed by the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from turnout.domain.errors import InvalidInput, Problem
+from turnout.domain.expectation import Expectation
+from turnout.domain.problems import problems_of
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the command line says; None and nothing where it says nothing."""
+
+    rate: float | None = None
+    per_user: float | None = None
+    users: float | None = None
+    metrics: Sequence[str] = ()
+
+
+def expectation(written: Expectation | None, said: Said) -> Expectation | None:
+    """Both together, the command line first; None without any request rate.
+
+    Raises:
+        InvalidInput: what is said cannot be, with the option and what to write.
+    """
+    levels = dict(map(_level, said.metrics))
+    given = {"requests_per_minute": said.rate, "requests_per_user": said.per_user, "users": said.users}
+    fields: dict[str, object] = written.model_dump(exclude_unset=True) if written is not None else {}
+    fields |= {name: value for name, value in given.items() if value is not None}
+    if "requests_per_minute" not in fields:
+        return None
+    known = written.model_dump()["metrics"] if written is not None else {}
+    try:
+        return Expectation.model_validate(fields | {"metrics": known | levels})
+    except ValidationError as error:
+        raise InvalidInput(problems_of(error, Expectation)) from error
+
+
+def _level(text: str) -> tuple[str, dict[str, float]]:
+    """``error_rate=0.01``, or ``quality_score=0.85:0.15`` with a standard deviation."""
+    name, _, numbers = text.partition("=")
+    mean, _, deviation = numbers.partition(":")
+    try:
+        level = {"mean": float(mean)} | ({"deviation": float(deviation)} if deviation else {})
+    except ValueError:
+        remedy = "write for example error_rate=0.01, or quality_score=0.85:0.15 with a standard deviation"
+        raise InvalidInput([Problem("--metric", "is no expected value", remedy, repr(text))]) from None
+    return name, level
