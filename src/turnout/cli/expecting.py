@@ -34,7 +34,7 @@ def expectation(written: Expectation | None, said: Said) -> Expectation | None:
     fields |= {name: value for name, value in given.items() if value is not None}
     if "requests_per_minute" not in fields:
         return None
-    known = written.model_dump()["metrics"] if written is not None else {}
+    known: dict[str, object] = written.model_dump()["metrics"] if written is not None else {}
     try:
         return Expectation.model_validate(fields | {"metrics": known | levels})
     except ValidationError as error:

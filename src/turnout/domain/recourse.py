@@ -21,7 +21,7 @@ the limit by chance.
 Remedy = Literal["rollback", "pause", "hold", "advance"]
 """What the deadline comes to."""
 
-_BY_CAUTION: Final[tuple[Undecided, ...]] = ("rollback", "pause", "hold")
+_BY_CAUTION: Final[tuple[Literal["rollback", "pause", "hold"], ...]] = ("rollback", "pause", "hold")
 
 
 def remedy(stage: Stage, waits_for: Sequence[Answered], answered: Sequence[Answered]) -> Remedy:
@@ -31,7 +31,7 @@ def remedy(stage: Stage, waits_for: Sequence[Answered], answered: Sequence[Answe
     """
     asked = {policy(stage, one) for one in waits_for}
     for recourse in _BY_CAUTION:
-        if recourse in asked and recourse != "advance_if_no_evidence_of_harm":
+        if recourse in asked:
             return recourse
     return "advance" if asked and no_evidence_of_harm(answered) else "pause"
 
