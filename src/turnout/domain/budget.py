@@ -1,8 +1,9 @@
 """Daily budgets that hold across processes: what a day is, and how much may be leased. Pure.
 
-Money is counted in whole millionths of the currency, so that sums are exact. A process leases a small amount, spends from
-it without asking anybody, and settles afterwards: what it spent stays spent, the rest returns. A lease that was never
-settled counts as spent when it has run out, because nobody can know better; so the sum spent never exceeds the budget.
+Money is counted in whole millionths of the currency, so that sums are exact. A process leases a small amount, spends
+from it without asking anybody, and settles afterwards: what it spent stays spent, the rest returns. A lease that was
+never settled counts as spent when it has run out, because nobody can know better; so the sum spent never exceeds the
+budget.
 """
 
 from __future__ import annotations

@@ -84,9 +84,9 @@ Source = Annotated[OutcomeSource | PrometheusSource | JsonSource, Field(discrimi
 class ScoredMetric(Frozen):
     """One metric of a `Scorecard`.
 
-    ``direction`` says which change is bad: of an error rate an ``increase``, of a quality a ``decrease``. A ``critical``
-    metric that does not pass makes the whole score 0. ``weight`` is its part of the score; the weights of a scorecard
-    need not sum to anything. ``must_have_data`` counts silence as a failure.
+    ``direction`` says which change is bad: of an error rate an ``increase``, of a quality a ``decrease``. A
+    ``critical`` metric that does not pass makes the whole score 0. ``weight`` is its part of the score; the weights of
+    a scorecard need not sum to anything. ``must_have_data`` counts silence as a failure.
     """
 
     metric: Name
@@ -121,9 +121,9 @@ SCORE: Final = "score"
 class Gate(Frozen):
     """One question put to the evidence.
 
-    Absolute: ``min`` or ``max`` of a metric, for latency at a ``quantile``. Comparative: ``versus: stable``, against the
-    stable traffic of the same stage, with a ``margin`` in the metric's unit or a ``ratio`` by which the candidate may be
-    worse. A gate decides nothing before ``min_samples`` outcomes of ``min_units`` different units.
+    Absolute: ``min`` or ``max`` of a metric, for latency at a ``quantile``. Comparative: ``versus: stable``, against
+    the stable traffic of the same stage, with a ``margin`` in the metric's unit or a ``ratio`` by which the candidate
+    may be worse. A gate decides nothing before ``min_samples`` outcomes of ``min_units`` different units.
 
     ``method: anytime`` stays right however often one looks; ``fixed`` is a plain interval, right for one look. The
     error rate of a pass is ``1 - confidence``; that of a fail is shared among all deciding checks of the stage.
@@ -131,7 +131,8 @@ class Gate(Frozen):
     only after ``consecutive`` readings in a row beyond the limit, or after more than ``failure_limit`` of them in the
     stage; ``consecutive_error_limit`` failed reads in a row are borne before the stage holds for the source. Counts
     from an aggregating source are worth ``1/design_effect`` independent outcomes each. A ``dry_run`` gate is shown and
-    decides nothing. ``score`` makes it a gate on a `Scorecard`; the metric ``sample_ratio`` asks about the split itself.
+    decides nothing. ``score`` makes it a gate on a `Scorecard`; the metric ``sample_ratio`` asks about the split
+    itself.
 
     A guardrail's ``on_fail`` acts at once; with ``hold`` it is a signal: the stage waits until it has recovered.
     """

@@ -14,8 +14,8 @@ class ArmReading:
 
     ``share`` is the candidate's planned share of the units of both arms together, 0..1. The minutes of either arm are
     in order, those without a value left out; the stage began in minute ``began`` (since the epoch) and is planned to
-    take ``planned`` minutes. ``limit`` is what single values were held against where that is not in the gate: the frozen
-    quantile of stable, or the cap; ``uncapped`` are both means without the cap (candidate, stable).
+    take ``planned`` minutes. ``limit`` is what single values were held against where that is not in the gate: the
+    frozen quantile of stable, or the cap; ``uncapped`` are both means without the cap (candidate, stable).
     """
 
     candidate: ArmStats

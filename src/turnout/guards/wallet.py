@@ -39,9 +39,9 @@ class Settlement:
 class Wallet:
     """Spends leases, the one that ends first before the others. Safe to share between threads; never waits.
 
-    A lease is good for ``seconds`` after it was asked for, by this process's ``clock``: measured from before the request,
-    it ends here before it ends at the controller. Nothing is reserved from one that is over. A reservation is covered by
-    one lease as a whole.
+    A lease is good for ``seconds`` after it was asked for, by this process's ``clock``: measured from before the
+    request, it ends here before it ends at the controller. Nothing is reserved from one that is over. A reservation is
+    covered by one lease as a whole.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -74,7 +74,7 @@ class Wallet:
         return None
 
     def settle(self, reservation: Reservation, spent: int) -> None:
-        """The call of ``reservation`` has cost ``spent``; the difference goes back to its lease, or is taken from it."""
+        """The call of ``reservation`` has cost ``spent``; the difference returns to its lease, or is taken from it."""
         with self._lock:
             held = reservation.held
             held.reserved -= reservation.amount

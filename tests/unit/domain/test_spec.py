@@ -257,5 +257,5 @@ def test_what_is_no_percentage(written: object, message: str) -> None:
 @pytest.mark.parametrize("written", [None, [], "text"])
 def test_a_spec_is_a_mapping(written: object) -> None:
     """Anything else is told what to begin with."""
-    with pytest.raises(InvalidInput, match="a rollout spec is a mapping.*start with flag:"):
+    with pytest.raises(InvalidInput, match=r"a rollout spec is a mapping.*start with flag:"):
         parse_spec(written)

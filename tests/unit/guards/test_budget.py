@@ -58,11 +58,12 @@ def test_a_day_is_as_long_as_its_clocks_say(zone: str, now: datetime, hours: int
 
 
 @given(
-    st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)), st.sampled_from(["Europe/Berlin", "Asia/Kolkata", "UTC"])
+    st.integers(int(NOW.timestamp()), int(NOW.timestamp()) + 10 * 365 * 86_400),
+    st.sampled_from(["Europe/Berlin", "Asia/Kolkata", "UTC"]),
 )
-def test_days_meet_without_a_gap(moment: datetime, zone: str) -> None:
+def test_days_meet_without_a_gap(moment: int, zone: str) -> None:
     """A day ends at the moment the next one begins."""
-    day = day_of(zone, moment.replace(tzinfo=UTC))
+    day = day_of(zone, datetime.fromtimestamp(moment, UTC))
     following = day_of(zone, day.ends)
     assert following.begins == day.ends
     assert following.date == day.date + timedelta(days=1)
