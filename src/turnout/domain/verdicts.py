@@ -45,9 +45,10 @@ class Check(Frozen):
     few words. ``p_fail`` and ``p_pass`` are the p-values of the two claims "beyond the limit" and "safely within it",
     held against ``alpha_fail`` and ``alpha_pass``; those of ``anytime`` methods are valid at every look.
     ``design_effect`` is how many outcomes were worth one independent outcome, ``effective_units`` how many equally busy
-    units the candidate's are worth. ``missing`` says what is lacking to decide. ``breaches`` and ``all_breaches`` count readings
-    beyond the limit, in a row and in the stage, ``errors`` failed reads in a row: the memory of sources without a
-    sample. A gate that has failed stays ``latched`` for the stage. A ``dry_run`` check is shown and decides nothing.
+    units the candidate's are worth. ``missing`` says what is lacking to decide. ``breaches`` and ``all_breaches`` count
+    readings beyond the limit, in a row and in the stage, ``errors`` failed reads in a row: the memory of sources
+    without a sample. A gate that has failed stays ``latched`` for the stage. A ``dry_run`` check is shown and decides
+    nothing.
     """
 
     gate: str
