@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from turnout.domain.answered import Answered, deciding
 from turnout.domain.durations import format_duration
 from turnout.domain.plan import SAMPLE_RATIO
-from turnout.domain.recourse import Remedy, remedy
+from turnout.domain.recourse import Remedy, policy, remedy
 from turnout.domain.rollout import ZERO, Clock, Observation, WatchRequest
 from turnout.domain.verdicts import Check, Verdict, combine
 
@@ -125,7 +125,11 @@ def _undecided(
     if progress.clock.waited < request.stage.deadline:
         return None
     asked = remedy(request.stage, waits_for, answered)
-    return None if asked == "hold" else _seen(progress, "overdue", verdict, waits_for, asked)
+    if asked == "hold":
+        return None
+    # Told is what asked for this: another doubt next to it may have asked for less.
+    causes = [one for one in waits_for if policy(request.stage, one) == asked] or waits_for
+    return _seen(progress, "overdue", combine(one.keeps_open for one in causes), causes, asked)
 
 
 def _recovered(request: WatchRequest, progress: Progress) -> Observation | None:

@@ -68,6 +68,15 @@ def test_a_gate_that_is_decided_asks_for_nothing() -> None:
     assert (seen.recourse, seen.verdict) == ("pause", INCONCLUSIVE)
 
 
+def test_the_deadline_tells_what_asked_for_it() -> None:
+    """Of several doubts, those whose policy applies: the verdict and the text are theirs."""
+    gates = [gate(), gate(on_inconclusive="rollback")]
+    checks = [check(NO_DATA), check(INCONCLUSIVE, text="cost is open")]
+    seen = at_deadline(gates, checks, on_no_data="pause")
+    assert seen is not None
+    assert (seen.recourse, seen.verdict, seen.text) == ("rollback", INCONCLUSIVE, "cost is open")
+
+
 @pytest.mark.parametrize(
     ("verdict", "field"),
     [(INCONCLUSIVE, "on_inconclusive"), (NO_DATA, "on_no_data"), (SOURCE_ERROR, "on_source_error")],
