@@ -72,13 +72,13 @@ def test_every_command_answers_in_json(stack: Stack, tmp_path: Path) -> None:
         assert "lightrag" in json.dumps(asked(*words))
     assert "variant" in json.dumps(asked("resolve", "other", "-u", "u1"))
     for verb in ("pause", "resume", "promote"):
-        assert "other" in json.dumps(asked(verb, "other", "-r", "as told"))
+        assert '"applied": true' in json.dumps(asked(verb, "other", "-r", "as told"))
     approved = asked("approve", "other", "-r", "as told", actor="bob")
     assert "approved by bob" in json.dumps(approved)
     for verb in ("rollback", "abort"):
         if verb == "abort":
             asked("start", str(file))
-        assert "other" in json.dumps(asked(verb, "other", "-r", "as told"))
+        assert '"applied": true' in json.dumps(asked(verb, "other", "-r", "as told"))
     assert "ok" in json.dumps(asked("doctor"))
     asked("flags", "stop", "other", "-r", "fire")
     asked("flags", "restore", "other", "-r", "over")
