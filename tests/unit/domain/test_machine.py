@@ -27,10 +27,14 @@ def plan(*stages: Stage) -> Plan:
     """A plan of these stages, 5 % more of the candidate each, the last for everybody."""
     shares = [*(5_000 * (index + 1) for index in range(len(stages) - 1)), 100_000]
     weighted = [
-        one.model_copy(update={"name": f"{share / 1000:g} %", "weights": {"lightrag": share, "perplexity": 100_000 - share}})
+        one.model_copy(
+            update={"name": f"{share / 1000:g} %", "weights": {"lightrag": share, "perplexity": 100_000 - share}}
+        )
         for one, share in zip(stages, shares, strict=True)
     ]
-    return Plan(flag="answer-engine", stable="perplexity", candidate="lightrag", strategy="gradual", stages=tuple(weighted))
+    return Plan(
+        flag="answer-engine", stable="perplexity", candidate="lightrag", strategy="gradual", stages=tuple(weighted)
+    )
 
 
 def begun(of: Plan) -> RolloutState:
@@ -133,7 +137,9 @@ def test_a_failed_gate_does_what_the_stage_says(on_fail: str) -> None:
     three = plan(stage(), stage(on_fail=on_fail), stage())
     second = machine.observe(three, begun(three), seen("judged", PASS)).state
     step = machine.observe(three, second, seen("judged", FAIL))
-    kind, share = {"previous_stage": ("moved_back", 0.05), "rollback": ("withdrawn", 0), "pause": ("paused", 0.1)}[on_fail]
+    kind, share = {"previous_stage": ("moved_back", 0.05), "rollback": ("withdrawn", 0), "pause": ("paused", 0.1)}[
+        on_fail
+    ]
     assert (step.decisions[0].kind, step.state.share) == (kind, share)
     if on_fail == "pause":
         again = machine.command(three, step.state, order("resume"), START + 2 * HOUR)
@@ -215,7 +221,11 @@ def test_a_command_acts_once() -> None:
 
 def test_what_is_watched() -> None:
     """While paused the clock stands and guardrails that only pause are left out; signals are still shown."""
-    guardrails = (Gate(metric="cost", max=2, on_fail="pause"), Gate(metric="error_rate", max=1, on_fail="rollback"), SPLIT)
+    guardrails = (
+        Gate(metric="cost", max=2, on_fail="pause"),
+        Gate(metric="error_rate", max=1, on_fail="rollback"),
+        SPLIT,
+    )
     guarded = plan(stage(guardrails=guardrails), stage())
     state = begun(guarded)
     asked = machine.watch_request(guarded, state)
