@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Self, cast
 
 from pydantic import Field, model_validator
 
@@ -28,9 +28,9 @@ class Level(Frozen):
     def _bare_mean(cls, value: object) -> object:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return {"mean": value}
-        if isinstance(value, dict | Level):
-            return value
-        raise ValueError("is no expected value; write its mean, such as 0.97, or {mean: 0.85, deviation: 0.15}")
+        if not isinstance(value, dict | Level):
+            raise ValueError("is no expected value; write its mean, such as 0.97, or {mean: 0.85, deviation: 0.15}")
+        return cast("object", value)
 
 
 class Expectation(Frozen):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.integration.cli.runner import Ran, Turnout
 from turnout.analysis.foresight import StageOutlook, foresee
-from turnout.cli import main
 from turnout.cli.expecting import Said, expectation
 from turnout.cli.render.outlook import outlook_view, warnings
 from turnout.cli.session import plain
@@ -31,21 +31,9 @@ METRICS: dict[str, Any] = {"success_rate": 0.98, "quality_score": {"mean": 0.85,
 EXPECT: dict[str, Any] = {"requests_per_minute": 1000, "metrics": METRICS}
 
 
-@pytest.fixture
-def plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs ``turnout plan`` on a spec; gives the exit code, stdout and stderr."""
-
-    def run(spec: dict[str, Any], *options: str) -> tuple[int, str, str]:
-        file = tmp_path / "rollout.json"
-        file.write_text(json.dumps(spec))
-        try:
-            code = main(["plan", str(file), "--stable", "old", *options])
-        except SystemExit as end:
-            code = end.code
-        said = capsys.readouterr()
-        return int(code or 0), said.out, said.err
-
-    return run
+def planned(spec: dict[str, Any], *options: str) -> Ran:
+    """``turnout plan`` of a spec, far from any API."""
+    return Turnout("http://127.0.0.1:9")("plan", "-", "--stable", "old", *options, input=json.dumps(spec))
 
 
 def foreseen(
@@ -57,19 +45,19 @@ def foreseen(
     return made, foresee(made, Expectation.model_validate(expect))
 
 
-def test_the_file_foretells(plan: Any) -> None:
+def test_the_file_foretells() -> None:
     """Text has the table, its first row as sentences, and the warning; the warning's hold is no less than the need."""
-    code, out, err = plan(SPEC | {"expect": EXPECT})
-    assert (code, err) == (0, "")
-    assert "Stage 1 (5 %): success_rate ≥ 0.95 passes after about 244 outcomes of 244 users of the candidate" in out
-    assert "it is held for 5m and needs about 9m 52s at this traffic; hold it for at least 9m 53s, or raise" in out
+    ran = planned(SPEC | {"expect": EXPECT})
+    assert (ran.code, ran.err) == (0, "")
+    assert "Stage 1 (5 %): success_rate ≥ 0.95 passes after about 244 outcomes of 244 users of the candidate" in ran.out
+    assert "it is held for 5m and needs about 9m 52s at this traffic; hold it for at least 9m 53s, or raise" in ran.out
 
 
-def test_options_alone_foretell_the_same(plan: Any) -> None:
+def test_options_alone_foretell_the_same() -> None:
     """The same numbers from the command line give the same outlook, which is no part of the plan."""
     options = ("--rate", "1000", "--metric", "success_rate=0.98", "--metric", "quality_score=0.85:0.15")
-    by_file = json.loads(plan(SPEC | {"expect": EXPECT}, "--output", "json")[1])
-    by_options = json.loads(plan(SPEC, *options, "--output", "json")[1])
+    by_file = planned(SPEC | {"expect": EXPECT}, "--output", "json").json
+    by_options = planned(SPEC, *options, "--output", "json").json
     assert by_file["outlook"] == by_options["outlook"]
     assert by_file["plan"] == by_options["plan"]
     first = by_file["outlook"][0]
@@ -77,12 +65,12 @@ def test_options_alone_foretell_the_same(plan: Any) -> None:
     assert first["needed_seconds"] == max(check["passes_after_seconds"] or 0 for check in first["checks"])
 
 
-def test_without_expectation_one_line_says_how(plan: Any) -> None:
+def test_without_expectation_one_line_says_how() -> None:
     """Text has a note on stderr and no outlook, JSON a null."""
-    code, out, err = plan(SPEC)
-    assert (code, "What to expect" in out, err.count("\n")) == (0, False, 1)
-    assert "expect: in the file, or --rate" in err
-    assert json.loads(plan(SPEC, "--output", "json")[1])["outlook"] is None
+    ran = planned(SPEC)
+    assert (ran.code, "What to expect" in ran.out, ran.err.count("\n")) == (0, False, 1)
+    assert "expect: in the file, or --rate" in ran.err
+    assert planned(SPEC, "--output", "json").json["outlook"] is None
 
 
 @pytest.mark.parametrize(
@@ -96,11 +84,11 @@ def test_without_expectation_one_line_says_how(plan: Any) -> None:
         (("--rate", "1", "--metric", "cost=1:0"), "--metric cost.deviation: input should be greater than 0"),
     ],
 )
-def test_options_that_cannot_be(plan: Any, options: tuple[str, ...], message: str) -> None:
+def test_options_that_cannot_be(options: tuple[str, ...], message: str) -> None:
     """A wrong option is named, and the command line is what is wrong."""
-    code, _, err = plan(SPEC, *options)
-    assert code == 2
-    assert message in err
+    ran = planned(SPEC, *options)
+    assert ran.code == 2
+    assert message in ran.err
 
 
 def test_a_mean_from_the_command_line_keeps_the_deviation_of_the_file() -> None:
