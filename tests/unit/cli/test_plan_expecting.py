@@ -49,7 +49,7 @@ def test_the_file_foretells() -> None:
     """Text has the table, its first row as sentences, and the warning; the warning's hold is no less than the need."""
     ran = planned(SPEC | {"expect": EXPECT})
     assert (ran.code, ran.err) == (0, "")
-    assert "Stage 1 (5 %): success_rate ≥ 0.95 passes after about 244 outcomes of 244 users of the candidate" in ran.out
+    assert "Stage 1 (5 %): success_rate ≥ 0.95 passes after about 323 outcomes of 323 users of the candidate" in ran.out
     assert "it is held for 5m and needs about 9m 52s at this traffic; hold it for at least 9m 53s, or raise" in ran.out
 
 
