@@ -80,8 +80,8 @@ class _Test:
 def prospect(gate: Gate, conditions: Conditions) -> Prospect:
     """What ``gate`` needs and what it catches under ``conditions``."""
     expected = conditions.expected
-    if gate.metric == SAMPLE_RATIO or gate.score is not None or gate.source.kind != "outcomes":
-        return Prospect(gate.label, unknown="what it needs does not follow from the traffic")
+    if why := _unforeseeable(gate):
+        return Prospect(gate.label, unknown=why)
     level = expected.metrics.get(gate.metric) or _mirrored(gate.metric, expected)
     test = None if level is None else _test(gate, level, conditions)
     if test is None:
@@ -206,6 +206,17 @@ def _mean(gate: Gate, level: Level, conditions: Conditions) -> _Test | None:
         lambda n: room - width(n, conditions.alpha_pass) if room > 0 else -math.inf,
         lambda n, harm: harm - width(n, conditions.alpha_fail),
     )
+
+
+def _unforeseeable(gate: Gate) -> str:
+    """Why the traffic says nothing of what ``gate`` needs; empty when it does."""
+    if gate.source.kind != "outcomes":
+        return f"asks {gate.source.kind}"
+    if gate.score is not None:
+        return "is a score"
+    if gate.method == "fixed":
+        return "looks once, with method: fixed"
+    return "what it needs does not follow from the traffic" if gate.metric == SAMPLE_RATIO else ""
 
 
 def _lacking(gate: Gate, level: Level | None) -> str:

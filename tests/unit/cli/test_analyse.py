@@ -206,8 +206,8 @@ def test_the_command_starts_without_scipy() -> None:
         "import sys, importlib.util as util, turnout.cli.app as app\n"
         "assert not {'numpy', 'scipy', 'pyarrow'} & set(sys.modules), sorted(sys.modules)\n"
         "real = util.find_spec\n"
-        "import turnout.cli.commands.analyse as command\n"
-        "command.find_spec = lambda name: None if name == 'scipy' else real(name)\n"
+        "import turnout.cli.failures as failures\n"
+        "failures.find_spec = lambda name: None if name == 'scipy' else real(name)\n"
         "app.build(rich=False)(['analyse', '-', '--unit', 'u', '--arm', 'a', '--control', 's', '--metric', 'x'])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -79,15 +79,15 @@ def test_the_table_fits_a_hundred_columns() -> None:
     Console(file=screen, width=100).print(outlook_view(made, stages))
     lines = screen.getvalue().splitlines()
     assert max(map(len, lines)) <= 100
-    assert sum("success_rate ≥ 0.95" in line for line in lines) == 3
+    assert sum("success_rate ≥ 0.95  " in line for line in lines) == 3
     assert sum("expect.metrics has" in line for line in lines) == 3
     assert sum("×" in line for line in lines) == 2
 
 
 def test_programs_get_seconds_and_full_precision() -> None:
     """The keys that the documentation names, without rounding."""
-    _, stages = outlook("5m")
-    first = outlook_data(stages)[0]
+    made, stages = outlook("5m")
+    first = outlook_data(made, stages)[0]
     assert (first["index"], first["hold_seconds"], first["enough"]) == (0, 300, False)
     checks = first["checks"]
     assert isinstance(checks, list)

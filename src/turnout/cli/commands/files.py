@@ -15,9 +15,9 @@ from rich.text import Text
 from turnout.cli.command import command
 from turnout.cli.commands.arguments import FileArgument
 from turnout.cli.documents import Document, load, read_flags, read_spec, unknown_kind
-from turnout.cli.expecting import Said, expectation
-from turnout.cli.failures import ExitCode, Failure, InvalidFile, need_statistics, problem_data, problem_line
-from turnout.cli.http import as_problem, read, segment
+from turnout.cli.expecting import Said, as_option, expectation
+from turnout.cli.failures import ExitCode, Failure, InvalidFile, need_statistics, problem_data, problem_line, usage
+from turnout.cli.http import Api, as_problem, read, segment
 from turnout.cli.render.outlook import HOW, outlook_data, outlook_view
 from turnout.cli.render.plan import headline, plan_data, plan_view
 from turnout.cli.render.rollout import started_text
@@ -144,23 +144,31 @@ def plan(  # noqa: PLR0913 - one parameter an option
     start_at = datetime.now(UTC)
     data, view = plan_data(compiled, start_at), plan_view(compiled, start_at)
     expected = _expected(spec, Said(rate, per_user, users, metric or ()))
-    if expected is None:
-        session.note(HOW)
-        session.answer(data, view)
-        return
-    stages = _foresee(compiled, expected)
-    session.answer(data | {"outlook": outlook_data(stages)}, Group(view, outlook_view(compiled, stages)))
+    stages = _foresee(session, compiled, expected)
+    if stages is None:
+        session.answer(data | {"outlook": None}, view)
+    else:
+        session.answer(data | {"outlook": outlook_data(compiled, stages)}, Group(view, outlook_view(compiled, stages)))
 
 
 def _expected(spec: RolloutSpec, said: Said) -> Expectation | None:
     try:
         return expectation(spec.expect, said)
     except InvalidInput as error:
-        raise InvalidFile("the expected traffic", tuple(error.problems)) from error
+        raise usage("; ".join(str(as_option(problem)) for problem in error.problems)) from error
 
 
-def _foresee(plan: Plan, expected: Expectation) -> tuple[StageOutlook, ...]:
-    need_statistics("foreseeing what gates need")
+def _foresee(session: Session, plan: Plan, expected: Expectation | None) -> tuple[StageOutlook, ...] | None:
+    """What is foreseen; None, with a note that tells how to get it, when nothing can be."""
+    if expected is None:
+        session.note(HOW)
+        return None
+    try:
+        need_statistics("foreseeing what gates need")
+    except Failure as failure:
+        # The plan itself needs no statistics.
+        session.note(failure.message)
+        return None
     from turnout.analysis.foresight import foresee
 
     return foresee(plan, expected)
