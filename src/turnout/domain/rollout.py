@@ -234,5 +234,5 @@ def status_of(plan: Plan, state: RolloutState) -> RolloutStatus:
 def watched_guardrails(stage: Stage, state: State) -> tuple[Gate, ...]:
     """The guardrails that matter in ``state``: one that can only pause has nothing to say while paused."""
     if state is State.PAUSED:
-        return tuple(gate for gate in stage.guardrails if gate.on_fail not in ("pause", "hold"))
+        return tuple(gate for gate in stage.guardrails if gate.on_fail != "pause")
     return stage.guardrails
