@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -184,14 +183,15 @@ def test_watch_on_a_terminal(canned: Canned) -> None:
     command = [sys.executable, "-m", "turnout.cli", "watch", FLAG]
     process = subprocess.Popen(command, env=env, stdin=child_side, stdout=child_side, stderr=child_side)
     os.close(child_side)
-    ending = threading.Timer(2, lambda: canned.decide(State.COMPLETED, kind="ended", text="completed"))
-    ending.start()
-    shown = b""
+    shown, ended = b"", False
     while True:
         try:
             shown += os.read(terminal, 65536)
         except OSError:
             break
+        if not ended and "▶".encode() in shown:
+            ended = True
+            canned.decide(State.COMPLETED, kind="ended", text="completed")
     os.close(terminal)
     assert process.wait(30) == 0
     text = shown.decode()

@@ -189,12 +189,15 @@ def test_interval_agrees_with_tests(count: tuple[int, int], limit: float, alpha:
 
 @given(st.integers(0, 300), st.integers(1, 300), limits)
 def test_interval_is_one_crossing(bad: int, good: int, limit: float) -> None:
-    """Every rate below the lower end is rejected, and none between it and the estimate."""
+    """Every rate below the lower end is rejected, and none between it and the estimate.
+
+    Limits nearer to 0 than 1e-9 are held to be 1e-9.
+    """
     interval = anytime_interval(bad, bad + good, limit, 0.05, 0.05)
     prior = prior_of(limit)
     for step in range(1, 10):
         below, above = interval.low * step / 10, interval.low + (bad / (bad + good) - interval.low) * step / 10
-        if below > 1e-12:
+        if below > 1e-9:
             assert value(bad, bad + good, below, "fail", prior) > math.log(20) - 1e-6
         if above - interval.low > 1e-12:
             assert value(bad, bad + good, above, "fail", prior) < math.log(20) + 1e-6
