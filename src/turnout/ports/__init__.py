@@ -13,7 +13,7 @@ from turnout.ports.metrics import (
     SeriesReading,
     SplitReading,
 )
-from turnout.ports.outcomes import OutcomeStore, Receipt
+from turnout.ports.outcomes import OutcomeStatistics, OutcomeStore, Receipt
 from turnout.ports.stores import (
     AuditEntry,
     Delivery,
@@ -39,6 +39,7 @@ __all__ = [
     "FractionReading",
     "HealthProbe",
     "MetricSource",
+    "OutcomeStatistics",
     "OutcomeStore",
     "PointReading",
     "Probed",

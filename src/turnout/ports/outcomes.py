@@ -27,12 +27,8 @@ class Receipt:
     rejected: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
-class OutcomeStore(Protocol):
-    """Keeps outcomes and the statistics gates ask for, all of them kept up with every batch."""
-
-    async def record(self, outcomes: Sequence[Outcome], received: datetime) -> Receipt:
-        """Keep ``outcomes``; returns only once they are durable. An id seen before counts nothing again."""
-        ...
+class OutcomeStatistics(Protocol):
+    """The statistics of outcomes that gates ask for."""
 
     async def stats(self, flag: str, generation: int, metric: str) -> Mapping[str, ArmStats]:
         """Statistics by variant of ``metric`` for the traffic of one generation.
@@ -62,6 +58,14 @@ class OutcomeStore(Protocol):
 
         See `turnout.domain.outcomes.beyond_stable` and `turnout.domain.outcomes.capped`.
         """
+        ...
+
+
+class OutcomeStore(OutcomeStatistics, Protocol):
+    """Keeps outcomes and their statistics, all of them kept up with every batch."""
+
+    async def record(self, outcomes: Sequence[Outcome], received: datetime) -> Receipt:
+        """Keep ``outcomes``; returns only once they are durable. An id seen before counts nothing again."""
         ...
 
     def replay(self, flag: str, generation: int) -> AsyncIterator[Outcome]:

@@ -13,10 +13,11 @@ from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.plan import Plan
 from turnout.domain.problems import problems_of
 from turnout.domain.spec import Policies
+from turnout.strategies._ramp import along
 from turnout.strategies.canary import Canary
 from turnout.strategies.gradual import Gradual
 
-__all__ = ["Canary", "Gradual", "RolloutSpec", "compile_plan", "parse_spec"]
+__all__ = ["Canary", "Gradual", "RolloutSpec", "along", "compile_plan", "parse_spec"]
 
 Strategy = Annotated[Canary | Gradual, Field(discriminator="kind")]
 

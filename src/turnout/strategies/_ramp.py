@@ -64,6 +64,21 @@ class Ramp:
         )
 
 
+def along(spec: Policies, plan: Plan) -> Plan:
+    """``plan`` with what ``spec`` asks, how often and within which bounds: other questions on the same way."""
+    stages = tuple(
+        stage.model_copy(
+            update={
+                "gates": askable(spec.gates, plan.share(index) * 100),
+                "guardrails": askable(_with_the_split(spec), plan.share(index) * 100),
+                "check_every": spec.check_every,
+            }
+        )
+        for index, stage in enumerate(plan.stages)
+    )
+    return plan.model_copy(update={"stages": stages, "bounds": spec.bounds})
+
+
 def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
     """Weights in 1/100000, the candidate first so that its share only ever grows into stable's."""
     share = round(percentage * 1000)

@@ -16,7 +16,7 @@ from turnout.domain.metrics import metric_of
 from turnout.domain.outcomes import beyond_stable, capped, exceedance
 from turnout.domain.plan import SAMPLE_RATIO, Gate
 from turnout.domain.stats import ArmStats, Minute
-from turnout.ports import ArmReading, OutcomeStore, Question, SeriesReading, SplitReading
+from turnout.ports import ArmReading, OutcomeStatistics, Question, SeriesReading, SplitReading
 
 _MOMENTS: Final = 16
 """Moments whose reads are kept, to be shared by the gates that ask about the same."""
@@ -32,7 +32,7 @@ class OutcomesSource:
     Gates that ask about the same at the same moment share one read of the store.
     """
 
-    def __init__(self, store: OutcomeStore, timeout: timedelta = timedelta(seconds=10)) -> None:
+    def __init__(self, store: OutcomeStatistics, timeout: timedelta = timedelta(seconds=10)) -> None:
         self._store = store
         self._timeout = timeout
         self._looks: OrderedDict[tuple[str, int, datetime], _Look] = OrderedDict()
@@ -86,7 +86,7 @@ class _Once(Generic[T]):
 class _Look:
     """The reads of one moment: each is made once, however many gates ask for it; one that failed is made again."""
 
-    def __init__(self, store: OutcomeStore, flag: str, generation: int) -> None:
+    def __init__(self, store: OutcomeStatistics, flag: str, generation: int) -> None:
         self._store = store
         self._window = flag, generation
         self._stats = dict[str, _Once[Mapping[str, ArmStats]]]()
