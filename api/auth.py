@@ -23,6 +23,7 @@ Area = Literal["public", "any", "data", "read", "approve", "write"]
 _PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/"})
 _DATA: Final = ("/v1/snapshot", "/v1/outcomes", OFREP_PREFIX)
 _READING_POSTS: Final = frozenset({"/v1/rollouts/validate"})
+_JUDGE: Final = re.compile(r"/v1/rollouts/[^/]+/judge")
 _APPROVE: Final = re.compile(r"/v1/rollouts/[^/]+/approve")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BUILT_IN: Final = frozenset({"viewer", "operator", "service"})
@@ -61,7 +62,7 @@ def area_of(method: str, path: str) -> Area:
         return "any"
     if path.startswith(_DATA):
         return "data"
-    if method in _SAFE or path in _READING_POSTS:
+    if method in _SAFE or path in _READING_POSTS or _JUDGE.fullmatch(path):
         return "read"
     return "approve" if _APPROVE.fullmatch(path) else "write"
 

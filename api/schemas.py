@@ -49,6 +49,12 @@ class SpecIn(Frozen):
     spec: dict[str, JsonValue]
 
 
+class JudgeIn(SpecIn):
+    """A rollout spec whose gates are asked about the past: of the flag's last rollout, or of an earlier one by id."""
+
+    rollout: Annotated[str, Field(max_length=200)] | None = None
+
+
 class Validation(Frozen):
     """Whether a rollout could start with this spec; the plan it would follow, if so."""
 

@@ -17,6 +17,7 @@ from api.schemas import (
     CommandOut,
     Decisions,
     DecisionView,
+    JudgeIn,
     Rollouts,
     RolloutView,
     Scheduled,
@@ -27,9 +28,12 @@ from api.services import Services, services_of
 from api.sse import EventStream
 from api.starting import planned, start_rollout
 from api.status import view_of
+from turnout.adapters.rejudging import rejudge
 from turnout.domain.errors import InvalidInput, NotFound, Problem
+from turnout.domain.rejudged import Rejudgement
 from turnout.domain.rollout import CommandKind, Decision
 from turnout.ports import RolloutRecord
+from turnout.strategies import parse_spec
 
 router = APIRouter(prefix="/v1/rollouts", tags=["rollouts"])
 
@@ -95,6 +99,14 @@ async def decisions(
     found = await services.rollouts.decisions(record.id, after)
     views = [await _with_evidence(services, decision) if evidence else _view(decision) for decision in found]
     return Decisions(flag=flag, rollout_id=record.id, decisions=tuple(views))
+
+
+@router.post("/{flag}/judge", operation_id="judge_rollout")
+async def judge(request: Request, flag: str, body: JudgeIn) -> Rejudgement:
+    """What the gates of a spec would have decided, and when, on the outcomes of a past or open rollout of a flag."""
+    services, spec = services_of(request), parse_spec(body.spec)
+    record = await _rollout(services, flag, body.rollout)
+    return await rejudge(services.rollouts, services.outcomes, record, spec, services.clock())
 
 
 @router.get("/{flag}/events", operation_id="rollout_events", response_class=Response, responses=_EVENT_STREAM)
