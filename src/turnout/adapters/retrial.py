@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Final
 
 from turnout.adapters.intake import Attributed, FlagFacts, measuring_of
@@ -39,10 +40,9 @@ class Leg:
 def legs_of(decisions: Sequence[Decision], now: datetime) -> list[Leg]:
     """The stages that ``decisions`` (in order) tell of, one a generation; the last one lasts until ``now``."""
     turns = [decision for decision in decisions if decision.weights is not None or decision.kind == "ended"]
-    pairs = zip(turns, [*turns[1:], None], strict=True)
     return [
         Leg(begun, ended.at if ended else max(now, begun.at), ended)
-        for begun, ended in pairs
+        for begun, ended in zip_longest(turns, turns[1:])
         if begun.weights is not None and begun.kind not in _ENDS
     ]
 

@@ -110,12 +110,12 @@ async def test_a_quantile_of_stable_comes_from_the_generation_before_the_rollout
 
 async def test_gates_on_other_sources_cannot_be_asked() -> None:
     """They are told as such, and share the error rate with the others as they would have."""
-    remote = {"kind": "prometheus", "url": "http://127.0.0.1:1", "query": "up"}
-    gates = {"metric": "error_rate", "max": 0.05}, {"metric": "queue", "max": 5, "source": remote}
+    remote = {"kind": "prometheus", "url": "http://127.0.0.1:1", "numerator": "a", "denominator": "b"}
+    gates = {"metric": "error_rate", "max": 0.05}, {"metric": "queue", "max": 0.5, "source": remote}
     first, other = (await of_the_past(spec(*gates))).stages[0].gates
     assert first.final is not None and first.final.alpha_fail == pytest.approx(0.025)
     assert (other.final, other.failed_after, other.passed_after) == (None, None, None)
-    assert other.text == "gate queue ≤ 5 reads a prometheus source; only gates on outcomes can be asked of the past"
+    assert other.text == "gate queue ≤ 0.5 reads a prometheus source; only gates on outcomes can be asked of the past"
 
 
 async def test_guardrails_are_asked_too() -> None:
@@ -150,7 +150,7 @@ async def test_outcomes_after_the_stage_do_not_count() -> None:
     """What resolvers did before they had learnt of the next stage was not there when this one was decided."""
     stores = memory_stores()
     await went(stores.flags, stores.rollouts, stores.outcomes)
-    late = [o.model_copy(update={"id": f"late-{o.id}"}) for o in served(2, 30, 40, failing_from=0)]
+    late = [o.model_copy(update={"id": f"late-{o.id}"}) for o in served(2, 30.5, 40, failing_from=0)]
     await stores.outcomes.record(late, after(62))
     found = await judged(stores, spec({"metric": "error_rate", "max": 0.05}))
     assert found.stages[0].outcomes == 900
