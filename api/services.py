@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -23,7 +24,8 @@ def utc_now() -> datetime:
 class Services:
     """The stores, the workflow engine, the feed and the counters.
 
-    ``patience`` is how many seconds a start waits for a worker to begin the rollout.
+    ``patience`` is how many seconds a start waits for a worker to begin the rollout. ``judging`` lets one judgement of
+    the past at a time keep a processor busy.
     """
 
     flags: FlagStore
@@ -34,6 +36,7 @@ class Services:
     metrics: Metrics
     clock: Callable[[], datetime] = utc_now
     patience: float = 5.0
+    judging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def services_of(request: Request) -> Services:

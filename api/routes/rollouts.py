@@ -106,7 +106,8 @@ async def judge(request: Request, flag: str, body: JudgeIn) -> Rejudgement:
     """What the gates of a spec would have decided, and when, on the outcomes of a past or open rollout of a flag."""
     services, spec = services_of(request), parse_spec(body.spec)
     record = await _rollout(services, flag, body.rollout)
-    return await rejudge(services.rollouts, services.outcomes, record, spec, services.clock())
+    async with services.judging:
+        return await rejudge(services.rollouts, services.outcomes, record, spec, services.clock())
 
 
 @router.get("/{flag}/events", operation_id="rollout_events", response_class=Response, responses=_EVENT_STREAM)

@@ -49,9 +49,7 @@ async def rejudge(
     if not any(stage.outcomes for stage in stages):
         remedy = "services report outcomes to POST /v1/outcomes"
         raise Conflict(f"there are no outcomes of rollout {record.id} of {record.flag} to judge; {remedy}")
-    return Rejudgement(
-        flag=record.flag, rollout_id=record.id, check_every=spec.check_every, stages=tuple(stages)
-    )
+    return Rejudgement(flag=record.flag, rollout_id=record.id, check_every=spec.check_every, stages=tuple(stages))
 
 
 def refuse_others(record: RolloutRecord, spec: RolloutSpec) -> None:
@@ -66,7 +64,7 @@ def refuse_others(record: RolloutRecord, spec: RolloutSpec) -> None:
         raise InvalidInput(problems)
 
 
-async def _tried(  # noqa: PLR0913 - what a stage is, and where its evidence is
+async def _tried(
     rollouts: RolloutStore, outcomes: OutcomeStore, record: RolloutRecord, plan: Plan, leg: Leg, ledger: Ledger
 ) -> RejudgedStage:
     trial = Retrial(record.id, plan, leg, ledger)

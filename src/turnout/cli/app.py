@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from turnout.cli.command import options_callback
-from turnout.cli.commands import analyse, doctor, files, flags, resolving, rollouts, running, watch
+from turnout.cli.commands import analyse, doctor, files, flags, judging, resolving, rollouts, running, watch
 from turnout.cli.failures import EXIT_CODES
 
 __all__ = ["build"]
@@ -38,6 +38,7 @@ def build(rich: bool) -> typer.Typer:
     rollouts.add_to(app, SEEING, STEERING)
     watch.add_to(app, SEEING)
     analyse.add_to(app, SEEING)
+    judging.add_to(app, SEEING)
     app.add_typer(flags.app, name="flags", rich_help_panel=ASSIGNING)
     resolving.add_to(app, ASSIGNING)
     return app

@@ -50,7 +50,7 @@ class Api:
     """Talks to the API at ``target``. Every method raises Failure: with exit code 5 when there is no answer."""
 
     def __init__(self, target: Target, connect: float = CONNECT) -> None:
-        self._target = target
+        self._target, self._connect = target, connect
         headers = {"Accept": "application/json", "X-Turnout-Actor": _header(target.actor)}
         if target.token:
             headers["Authorization"] = f"Bearer {_token(target.token)}"
@@ -71,9 +71,9 @@ class Api:
         """The answer of GET ``path``."""
         return self._ask("GET", path, params=dict(params or {}))
 
-    def post(self, path: str, body: object) -> JsonValue:
-        """The answer of POST ``path``."""
-        return self._ask("POST", path, json=body)
+    def post(self, path: str, body: object, patience: float = ANSWER) -> JsonValue:
+        """The answer of POST ``path``, which may take ``patience`` seconds."""
+        return self._ask("POST", path, json=body, timeout=httpx.Timeout(patience, connect=self._connect))
 
     def delete(self, path: str) -> JsonValue:
         """The answer of DELETE ``path``; null when there is none."""

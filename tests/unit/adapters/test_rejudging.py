@@ -10,7 +10,6 @@ import pytest
 from tests.past import DECISIONS, NEW, OLD, SPEC, START, after, move, opened, served, went
 from turnout.adapters.rejudging import rejudge
 from turnout.adapters.retrial import MOST_LOOKS, legs_of, looks_at
-from turnout.analysis.checks import asked_of
 from turnout.domain.errors import Conflict, InvalidInput
 from turnout.domain.rejudged import RejudgedGate, Rejudgement
 from turnout.domain.verdicts import Verdict
@@ -57,11 +56,16 @@ async def test_a_stricter_gate_would_have_failed_where_the_rollout_went_on() -> 
         (after(30), after(60), DECISIONS[2]),
     ]
     good, bad = only(found, 0), only(found, 1)
-    assert good.final is not None and good.final.verdict is Verdict.PASS and good.failed_after is None
-    assert good.passed_after is not None and MINUTE <= good.passed_after < 30 * MINUTE
-    assert bad.final is not None and bad.final.verdict is Verdict.FAIL
+    assert good.final is not None
+    assert good.final.verdict is Verdict.PASS
+    assert good.failed_after is None
+    assert good.passed_after is not None
+    assert MINUTE <= good.passed_after < 30 * MINUTE
+    assert bad.final is not None
+    assert bad.final.verdict is Verdict.FAIL
     assert bad.final.units == 450
-    assert bad.failed_after is not None and 10 * MINUTE < bad.failed_after < 20 * MINUTE
+    assert bad.failed_after is not None
+    assert 10 * MINUTE < bad.failed_after < 20 * MINUTE
     minutes = bad.failed_after // MINUTE
     assert bad.text == (
         f"gate error_rate ≤ 0.05 would have failed stage 2 (50 %) after {minutes}m; "
@@ -77,7 +81,8 @@ async def test_the_same_gates_find_the_same_as_at_intake() -> None:
     for stage in found.stages:
         kept = (await stores.outcomes.stats("engine", stage.generation, "error_rate"))[NEW]
         final = stage.gates[0].final
-        assert final is not None and (final.samples, final.units) == (kept.samples, kept.units)
+        assert final is not None
+        assert (final.samples, final.units) == (kept.samples, kept.units)
         assert final.value == pytest.approx(kept.total / kept.samples)
     assert (found.stages[0].gates[0].rollout, found.stages[1].gates[0].rollout) == (Verdict.PASS, None)
 
@@ -91,8 +96,10 @@ async def test_limits_are_computed_from_the_replayed_outcomes() -> None:
         )
     )
     failed, passed = found.stages[0].gates
-    assert failed.final is not None and failed.final.verdict is Verdict.FAIL
-    assert passed.final is not None and passed.final.verdict is Verdict.PASS
+    assert failed.final is not None
+    assert failed.final.verdict is Verdict.FAIL
+    assert passed.final is not None
+    assert passed.final.verdict is Verdict.PASS
 
 
 async def test_a_quantile_of_stable_comes_from_the_generation_before_the_rollout() -> None:
@@ -105,7 +112,8 @@ async def test_a_quantile_of_stable_comes_from_the_generation_before_the_rollout
     await stores.outcomes.record(served(2, 0, 20, failing_from=99), after(21))
     asked = spec({"metric": "response_time", "quantile": 0.9, "versus": "stable"})
     gate = only(await judged(stores, asked), 0)
-    assert gate.final is not None and (gate.final.samples, gate.final.verdict) == (300, Verdict.FAIL)
+    assert gate.final is not None
+    assert (gate.final.samples, gate.final.verdict) == (300, Verdict.FAIL)
 
 
 async def test_gates_on_other_sources_cannot_be_asked() -> None:
@@ -113,7 +121,8 @@ async def test_gates_on_other_sources_cannot_be_asked() -> None:
     remote = {"kind": "prometheus", "url": "http://127.0.0.1:1", "numerator": "a", "denominator": "b"}
     gates = {"metric": "error_rate", "max": 0.05}, {"metric": "queue", "max": 0.5, "source": remote}
     first, other = (await of_the_past(spec(*gates))).stages[0].gates
-    assert first.final is not None and first.final.alpha_fail == pytest.approx(0.025)
+    assert first.final is not None
+    assert first.final.alpha_fail == pytest.approx(0.025)
     assert (other.final, other.failed_after, other.passed_after) == (None, None, None)
     assert other.text == "gate queue ≤ 0.5 reads a prometheus source; only gates on outcomes can be asked of the past"
 
@@ -129,7 +138,8 @@ async def test_guardrails_are_asked_too() -> None:
     ]
     # The arms were served in turn, and a quarter was planned for the candidate.
     split = found.stages[0].gates[2].final
-    assert split is not None and split.verdict is Verdict.FAIL
+    assert split is not None
+    assert split.verdict is Verdict.FAIL
     assert found.stages[1].gates[2].final is not None
     assert found.stages[1].gates[2].final.verdict is not Verdict.FAIL
 
@@ -155,7 +165,8 @@ async def test_outcomes_after_the_stage_do_not_count() -> None:
     found = await judged(stores, spec({"metric": "error_rate", "max": 0.05}))
     assert found.stages[0].outcomes == 900
     gate = only(found, 0)
-    assert gate.final is not None and gate.final.verdict is Verdict.PASS
+    assert gate.final is not None
+    assert gate.final.verdict is Verdict.PASS
 
 
 async def test_what_cannot_be_judged() -> None:

@@ -20,6 +20,7 @@ from turnout.adapters.settings import Token
         ("POST", "/v1/outcomes", "data"),
         ("GET", "/v1/rollouts/x", "read"),
         ("POST", "/v1/rollouts/validate", "read"),
+        ("POST", "/v1/rollouts/engine/judge", "read"),
         ("POST", "/v1/rollouts/x/approve", "approve"),
         ("POST", "/v1/rollouts/x/abort", "write"),
         ("DELETE", "/v1/flags/x", "write"),

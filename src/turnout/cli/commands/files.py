@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ from turnout.cli.commands.arguments import FileArgument
 from turnout.cli.documents import Document, load, read_flags, read_spec, unknown_kind
 from turnout.cli.expecting import Said, expectation
 from turnout.cli.failures import ExitCode, Failure, InvalidFile, need_statistics, problem_data, problem_line
-from turnout.cli.http import Api, as_problem, read, segment
+from turnout.cli.http import as_problem, read, segment
 from turnout.cli.render.outlook import HOW, outlook_data, outlook_view
 from turnout.cli.render.plan import headline, plan_data, plan_view
 from turnout.cli.render.rollout import started_text
@@ -187,7 +187,7 @@ def start(session: Session, file: FileArgument) -> None:
     document = load(file)
     read_spec(document)
     with session.api() as api:
-        answer = _posted(api, document)
+        answer = posted(lambda: api.post("/v1/rollouts", {"spec": document.data}), document)
     session.answer(answer, _started(document, answer))
 
 
@@ -199,10 +199,10 @@ def _started(document: Document, answer: object) -> Text:
     return Text(f"{document.name}: {fields.get('text') or 'scheduled'}")
 
 
-def _posted(api: Api, document: Document) -> JsonValue:
-    """The rollout as started; what the API finds wrong with the spec is told with its line in the file."""
+def posted(post: Callable[[], JsonValue], document: Document) -> JsonValue:
+    """What ``post`` answers; what the API finds wrong with the spec in ``document`` is told with its line there."""
     try:
-        return api.post("/v1/rollouts", {"spec": document.data})
+        return post()
     except Failure as failure:
         if not failure.problems:
             raise
