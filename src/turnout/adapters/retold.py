@@ -9,7 +9,7 @@ from turnout.domain.durations import format_duration
 from turnout.domain.plan import Gate
 from turnout.domain.rejudged import RejudgedGate
 from turnout.domain.rollout import Decision, DecisionKind
-from turnout.domain.verdicts import Verdict
+from turnout.domain.verdicts import Check, Verdict
 
 _SECOND: Final = timedelta(seconds=1)
 _DID: Final[dict[DecisionKind, str]] = {
@@ -30,11 +30,15 @@ def told(found: RejudgedGate, gate: Gate, where: str, since: datetime, ended: De
     name = f"{found.role} {found.gate}" + (" (dry run)" if gate.dry_run else "")
     if found.final is None:
         return f"{name} reads a {gate.source.kind} source; only gates on outcomes can be asked of the past"
-    return f"{name} {_would(found, found.final.verdict, where)}; {_did(since, ended)}"
+    return f"{name} {_would(found, found.final, where, ended)}; {_did(since, ended)}"
 
 
-def _would(found: RejudgedGate, verdict: Verdict, where: str) -> str:
-    match verdict:
+def _would(found: RejudgedGate, final: Check, where: str, ended: Decision | None) -> str:
+    end = "so far in" if ended is None else "at the end of"
+    match final.verdict:
+        case Verdict.FAIL if found.role == "gate" and not final.anytime:
+            # Only the look at the end of the hold acts on it.
+            return f"would have failed {end} {where}"
         case Verdict.FAIL:
             return f"would have failed {where}{_when(found.failed_after)}"
         case Verdict.PASS:
@@ -43,7 +47,7 @@ def _would(found: RejudgedGate, verdict: Verdict, where: str) -> str:
         case Verdict.NO_DATA:
             return f"would have had no data in {where}"
         case Verdict.INCONCLUSIVE:
-            return f"would have been undecided at the end of {where}{_between(found)}"
+            return f"would have been undecided {end} {where}{_between(found)}"
         case Verdict.SOURCE_ERROR:
             return f"could not have been asked in {where}"
 

@@ -1,4 +1,4 @@
-"""What other gates would have decided on the outcomes of a rollout. Data only; `turnout.adapters.rejudging` finds it."""
+"""What other gates would have decided on the outcomes of a rollout. Data; `turnout.adapters.rejudging` finds it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from turnout.domain.verdicts import Check, Verdict
 class RejudgedGate(Frozen):
     """One gate or guardrail of the other spec in one stage that the rollout went through.
 
-    ``passed_after`` and ``failed_after`` are the times from the stage's begin to the first look that found so. ``final``
-    is its check at the stage's end: verdict, text and numbers; None for a gate that cannot be asked of the past.
-    ``rollout`` is the verdict of the rollout's own check of the same name, if the decision that ended the stage rests
-    on one. ``text`` says it all in a sentence.
+    ``passed_after`` and ``failed_after`` are the times from the stage's begin to the first look that found so.
+    ``final`` is its check at the stage's end: verdict, text and numbers; None for a gate that cannot be asked of the
+    past. ``rollout`` is the verdict of the rollout's own check of the same name, if the decision that ended the stage
+    rests on one. ``text`` says it all in a sentence.
     """
 
     gate: str

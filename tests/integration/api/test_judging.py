@@ -45,9 +45,12 @@ async def test_what_cannot_be_judged_is_a_problem(api: Api) -> None:
 
 async def test_whoever_may_read_may_judge(stores: Stores) -> None:
     """Judging the past changes nothing, so a viewer's token is enough, and a service's is not."""
-    tokens = Token("v", "see", ("viewer",)), Token("s", "serve", ("service",))
+    tokens = (
+        Token(name="vic", roles=("viewer",), secret="secret-of-vic"),
+        Token(name="shop", roles=("service",), secret="secret-of-shop"),
+    )
     async with running(stores, tokens=tokens) as api:
         await went(api.services.flags, api.services.rollouts, api.services.outcomes)
-        for secret, status in (("see", 200), ("serve", 403)):
+        for secret, status in (("secret-of-vic", 200), ("secret-of-shop", 403)):
             headers = {"Authorization": f"Bearer {secret}"}
             assert (await api.http.post(JUDGE, json={"spec": STRICT}, headers=headers)).status_code == status

@@ -183,6 +183,27 @@ async def test_what_cannot_be_judged() -> None:
     assert [problem.path for problem in refused.value.problems] == ["flag", "candidate"]
 
 
+async def test_a_plain_interval_fails_at_the_end_alone() -> None:
+    """Looks before the end show what it would have been; the rollout would have acted on the last one."""
+    found = only(await of_the_past(spec({"metric": "error_rate", "max": 0.05, "method": "fixed"})), 1)
+    assert found.failed_after is not None
+    assert found.text.startswith("gate error_rate ≤ 0.05 would have failed at the end of stage 2 (50 %); ")
+
+
+async def test_without_outcomes_in_one_stage() -> None:
+    """A stage in which nothing was reported has no data; the others are judged."""
+    stores = memory_stores()
+    await opened(stores.flags, stores.rollouts)
+    await stores.rollouts.commit(DECISIONS[0])
+    await stores.outcomes.record(served(2, 0, 30, failing_from=99), after(31))
+    await stores.rollouts.commit(DECISIONS[1])
+    found = await judged(stores, spec({"metric": "error_rate", "max": 0.05}))
+    assert [stage.outcomes for stage in found.stages] == [900, 0]
+    assert only(found, 1).text == (
+        "gate error_rate ≤ 0.05 would have had no data in stage 2 (50 %); the rollout is still there"
+    )
+
+
 def test_stages_end_where_the_traffic_changes() -> None:
     """Notes do not end a stage; an end without a change of the traffic does."""
     note = move(9, "held", 10, 0, 0.25, weights=None)

@@ -26,7 +26,8 @@ def judgement_view(found: Rejudgement) -> RenderableType:
 
 def _heading(found: Rejudgement, stage: RejudgedStage) -> Iterator[str]:
     reported = count(stage.outcomes, "outcome")
-    yield f"Stage {stage.stage + 1} ({stage.name}), {moment(stage.since)} for {span(stage.until - stage.since)}, {reported}"
+    lasted = f"{moment(stage.since)} for {span(stage.until - stage.since)}"
+    yield f"Stage {stage.stage + 1} ({stage.name}), {lasted}, {reported}"
     if stage.every > found.check_every:
         often, wanted = span(stage.every), span(found.check_every)
         yield f"asked {count(stage.looks, 'time')}, every {often} instead of every {wanted}: times are that coarse"
