@@ -66,8 +66,8 @@ def served(generation: int, begin: float, end: float, failing_from: float, every
         at, variant = after(begin) + every * number, (OLD, NEW)[number % 2]
         bad = variant == NEW and at >= after(failing_from) and number % 10 == 1
         fields: dict[str, Any] = {"id": f"{generation}-{number}", "unit": f"u{generation}-{number}", "at": at}
-        numbers = {"latency_ms": 400.0 if variant == NEW else 100.0 + number % 50, "cost": 0.01}
-        made.append(Outcome(flag=FLAG, variant=variant, ok=not bad, generation=generation, **fields, **numbers))
+        fields |= {"latency_ms": 400.0 if variant == NEW else 100.0 + number % 50, "cost": 0.01}
+        made.append(Outcome(flag=FLAG, variant=variant, ok=not bad, generation=generation, **fields))
     return made
 
 

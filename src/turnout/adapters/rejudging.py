@@ -27,6 +27,9 @@ from turnout.strategies import RolloutSpec, along
 _PAGE: Final = 2000
 """Outcomes that are counted at once."""
 
+_BREATH: Final = 250
+"""Outcomes after which others have a turn: a store gives many without waiting for anything."""
+
 T = TypeVar("T")
 
 
@@ -106,6 +109,8 @@ async def _pages(items: AsyncIterator[T]) -> AsyncIterator[Sequence[T]]:
     page = list[T]()
     async for item in items:
         page.append(item)
+        if len(page) % _BREATH == 0:
+            await asyncio.sleep(0)
         if len(page) == _PAGE:
             yield page
             page = []

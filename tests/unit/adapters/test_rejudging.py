@@ -10,11 +10,12 @@ import pytest
 from tests.past import DECISIONS, NEW, OLD, SPEC, START, after, move, opened, served, went
 from turnout.adapters.rejudging import rejudge
 from turnout.adapters.retrial import MOST_LOOKS, legs_of, looks_at
+from turnout.analysis.checks import asked_of
 from turnout.domain.errors import Conflict, InvalidInput
 from turnout.domain.rejudged import RejudgedGate, Rejudgement
 from turnout.domain.verdicts import Verdict
 from turnout.ports import Stores
-from turnout.strategies import parse_spec
+from turnout.strategies import along, compile_plan, parse_spec
 from turnout.testing.stores import memory_stores
 
 MINUTE = timedelta(minutes=1)
@@ -222,3 +223,20 @@ def test_looks_are_bounded() -> None:
     moments, every = looks_at(START, after(1000), MINUTE)
     assert (len(moments), moments[-1], every) == (MOST_LOOKS, after(1000), 2 * MINUTE)
     assert looks_at(START, START, MINUTE) == ([START], MINUTE)
+
+
+def test_other_questions_on_the_same_way() -> None:
+    """A plan keeps its stages and asks what another spec asks; where one arm has all traffic, none that compares."""
+    made = compile_plan(parse_spec(SPEC), OLD)
+    other = spec({"metric": "error_rate", "versus": "stable"}, {"metric": "cost", "max": 1}, check_every="5s")
+    asked = along(parse_spec(other | {"bounds": {"cost": {"min": 0}}, "sample_ratio": True}), made)
+    assert [(stage.name, stage.weights, stage.hold) for stage in asked.stages] == [
+        (stage.name, stage.weights, stage.hold) for stage in made.stages
+    ]
+    assert [[one.gate.metric for one in asked_of(stage)] for stage in asked.stages] == [
+        ["error_rate", "cost", "sample_ratio"],
+        ["error_rate", "cost", "sample_ratio"],
+        ["cost"],
+    ]
+    assert {stage.check_every for stage in asked.stages} == {timedelta(seconds=5)}
+    assert asked.bounds["cost"].min == 0

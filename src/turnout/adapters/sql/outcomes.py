@@ -27,7 +27,7 @@ from turnout.domain.stats import ArmStats, Minute
 from turnout.ports.outcomes import Receipt
 
 _OUTCOMES, _SERIES, _MINUTES, _WINDOWS = tables.outcomes, tables.series, tables.minutes, tables.windows
-_PAGE = 2000
+_PAGE = 500
 
 
 class SqlOutcomeStore:
