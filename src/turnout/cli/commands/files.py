@@ -15,8 +15,8 @@ from rich.text import Text
 from turnout.cli.command import command
 from turnout.cli.commands.arguments import FileArgument
 from turnout.cli.documents import Document, load, read_flags, read_spec, unknown_kind
-from turnout.cli.expecting import Said, expectation
-from turnout.cli.failures import ExitCode, Failure, InvalidFile, need_statistics, problem_data, problem_line
+from turnout.cli.expecting import Said, as_option, expectation
+from turnout.cli.failures import ExitCode, Failure, InvalidFile, need_statistics, problem_data, problem_line, usage
 from turnout.cli.http import as_problem, read, segment
 from turnout.cli.render.outlook import HOW, outlook_data, outlook_view
 from turnout.cli.render.plan import headline, plan_data, plan_view
