@@ -24,7 +24,7 @@ up: install ## Run Temporal, a worker and the API until Ctrl-C
 	@$(BIN)/turnout up
 
 test: install check ## All that CI checks: lint, types, contracts, docs, tests, replay, wheel
-	@source scripts/test-services.sh && $(BIN)/pytest
+	@source scripts/test-services.sh && bash scripts/tests.sh
 	@$(BIN)/python scripts/check_wheel.py
 
 check: lint types imports docs-check
@@ -49,7 +49,7 @@ docs-check: install
 	@$(BIN)/python -m api.openapi --check
 
 pytest: install ## Only the tests
-	@source scripts/test-services.sh && $(BIN)/pytest
+	@source scripts/test-services.sh && bash scripts/tests.sh
 
 wheel: install ## Only the wheel check
 	@$(BIN)/python scripts/check_wheel.py
