@@ -62,7 +62,7 @@ async def test_the_same_split_again_loads_nothing(caddy: CaddySite, http: httpx.
 async def test_of_writers_at_once_the_newest_wins(caddy: CaddySite, http: httpx.AsyncClient) -> None:
     """Whatever the order in which they get through, an older change never replaces a newer one.
 
-    Caddy closes connections to its own administration while it loads what another one wrote; like every caller, a writer
+    Caddy closes connections to its administration while it loads what another one wrote; a writer, like every caller,
     then tries again.
     """
 
