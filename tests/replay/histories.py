@@ -24,7 +24,7 @@ def all_paths() -> list[Path]:
 
 
 def write(path: Path, history: WorkflowHistory) -> None:
-    """Write ``history``, one event a line; nothing is left out."""
+    """Write ``history``, one event a line; only stack traces are left out."""
     # Stack traces hold the paths of one machine, and replay does not read them.
     written = (json.dumps(event, separators=(",", ":")) for event in history.to_json_dict()["events"])
     events = ",\n".join(_STACK_TRACE.sub('"stackTrace":""', event) for event in written)
