@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import httpx
 
-from turnout.domain.durations import format_duration
+from turnout.adapters.bounded import answering, whole
 from turnout.domain.errors import Unavailable
 
 LARGEST_BODY = 4_000_000
@@ -48,13 +47,8 @@ async def send(http: httpx.AsyncClient, request: Request) -> Answer:
     Raises:
         Unavailable: no complete answer within the timeout and `LARGEST_BODY`.
     """
-    try:
-        async with asyncio.timeout(request.timeout.total_seconds()):
-            return await _send(http, request)
-    except (TimeoutError, httpx.TimeoutException) as error:
-        raise Unavailable(f"{request.url} did not answer within {format_duration(request.timeout)}") from error
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        raise Unavailable(f"{request.url} gave no complete answer ({type(error).__name__}: {error})") from error
+    async with answering(request.url, request.timeout, Unavailable):
+        return await _send(http, request)
 
 
 async def _send(http: httpx.AsyncClient, request: Request) -> Answer:
@@ -66,10 +60,6 @@ async def _send(http: httpx.AsyncClient, request: Request) -> Answer:
         follow_redirects=False,
         timeout=request.timeout.total_seconds(),
     ) as response:
-        parts, size = list[bytes](), 0
-        async for part in response.aiter_raw():
-            size += len(part)
-            if size > LARGEST_BODY:
-                raise Unavailable(f"{request.url} answered more than {LARGEST_BODY:,} bytes")
-            parts.append(part)
-        return Answer(response.status_code, dict(response.headers), b"".join(parts))
+        too_large = Unavailable(f"{request.url} answered more than {LARGEST_BODY:,} bytes")
+        body = await whole(response.aiter_raw(), LARGEST_BODY, too_large)
+        return Answer(response.status_code, dict(response.headers), body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import re
@@ -13,7 +12,7 @@ from typing import cast
 
 import httpx
 
-from turnout.domain.durations import format_duration
+from turnout.adapters.bounded import answering, whole
 from turnout.domain.errors import SourceError
 from turnout.ports import Question
 
@@ -49,13 +48,8 @@ async def exchange(http: httpx.AsyncClient, sent: Exchange) -> Answer:
         SourceError: no complete answer within the timeout and `LARGEST_BODY`, or a redirect.
     """
     host = _host(sent.url)
-    try:
-        async with asyncio.timeout(sent.timeout.total_seconds()):
-            return await _exchange(http, sent, host)
-    except (TimeoutError, httpx.TimeoutException) as error:
-        raise SourceError(f"{host} did not answer within {format_duration(sent.timeout)}") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise SourceError(f"{host} gave no complete answer ({type(error).__name__}: {error})") from error
+    async with answering(host, sent.timeout, SourceError):
+        return await _exchange(http, sent, host)
 
 
 async def _exchange(http: httpx.AsyncClient, sent: Exchange, host: str) -> Answer:
@@ -70,17 +64,8 @@ async def _exchange(http: httpx.AsyncClient, sent: Exchange, host: str) -> Answe
                 f"{host} redirects to {_host(response.headers['location'])} (status {response.status_code}), "
                 "which is not followed; write the final address"
             )
-        return Answer(host, response.status_code, await _body(response, host))
-
-
-async def _body(response: httpx.Response, host: str) -> bytes:
-    parts, size = list[bytes](), 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > LARGEST_BODY:
-            raise SourceError(f"{host} answered more than {LARGEST_BODY:,} bytes; ask for less")
-        parts.append(part)
-    return b"".join(parts)
+        too_large = SourceError(f"{host} answered more than {LARGEST_BODY:,} bytes; ask for less")
+        return Answer(host, response.status_code, await whole(response.aiter_bytes(), LARGEST_BODY, too_large))
 
 
 def parse(answer: Answer) -> object:
