@@ -75,7 +75,7 @@ def conclude(request: WatchRequest, progress: Progress, checks: Sequence[Check])
     waits_for = _waits_for(request, progress, answered, over)
     if waits_for:
         return _undecided(request, progress, waits_for, answered)
-    if progress.errors or any(map(_unanswered, answered)):
+    if any(map(_unanswered, answered)):
         return None  # a source that has failed no more often than is borne
     if not over:
         return _recovered(request, progress)
@@ -110,7 +110,7 @@ def _waits_for(request: WatchRequest, progress: Progress, answered: Sequence[Ans
         return _unanswered(one) and (known or (one.check.errors or progress.errors) > one.gate.consecutive_error_limit)
 
     blocking = [*filter(stays_away, answered), *_failing_signals(answered)]
-    if not over or (progress.errors and not blocking):
+    if not over or (not blocking and any(map(_unanswered, answered))):
         return blocking
     return blocking + [one for one in answered if one.role == "gate" and one.check.verdict in _UNDECIDED]
 
