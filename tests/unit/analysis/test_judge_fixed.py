@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from tests.unit.analysis.judging import NOBODY, around, look, rate
 from turnout.analysis.judge import judge
 from turnout.domain.plan import Gate, PrometheusSource
 from turnout.domain.readings import ArmReading, FractionReading
@@ -13,28 +14,12 @@ from turnout.domain.stats import ArmStats
 from turnout.domain.verdicts import Check, Verdict
 from turnout.testing.sources import arm_of
 
-NOBODY = ArmStats()
 SUCCESS = Gate(metric="success_rate", min=0.95, method="fixed")
 ERRORS = Gate(metric="error_rate", max=0.05, method="fixed")
 P95 = Gate(metric="response_time", quantile=0.95, max=5000, method="fixed")
 MEAN = Gate(metric="response_time", max=900, method="fixed")
 QUALITY = Gate(metric="quality_score", versus="stable", margin=0.02, method="fixed")
 REGRESSION = Gate(metric="error_rate", versus="stable", margin=0.01, method="fixed")
-
-
-def rate(good: int, users: int) -> ArmStats:
-    """One outcome a user."""
-    return arm_of([[1.0]] * good + [[0.0]] * (users - good))
-
-
-def around(mean: float, users: int) -> ArmStats:
-    """One value a user, 0.1 above and below ``mean`` in turn."""
-    return arm_of([[mean + (0.1 if index % 2 else -0.1)] for index in range(users)])
-
-
-def look(gate: Gate, candidate: ArmStats, stable: ArmStats = NOBODY) -> Check:
-    is_rate = gate.metric.endswith("_rate") or gate.quantile is not None
-    return judge(gate, "gate", ArmReading(candidate, stable, is_rate))
 
 
 @pytest.mark.parametrize(

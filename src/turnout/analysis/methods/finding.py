@@ -119,11 +119,16 @@ def enough(gate: Gate, stats: ArmStats, units: int = 0) -> bool:
     return stats.samples >= gate.min_samples and stats.units >= max(gate.min_units, units)
 
 
+def unheard(gate: Gate) -> str:
+    """The sentence for a candidate without any outcome."""
+    return f"there is no outcome with {gate.metric} from the candidate yet"
+
+
 def no_outcome(gate: Gate, limit: Limit, method: str, alphas: Alphas) -> Finding:
     """The finding where the candidate has no outcome with the gate's metric."""
     return Finding(
         Verdict.NO_DATA,
-        f"there is no outcome with {gate.metric} from the candidate yet",
+        unheard(gate),
         method,
         anytime=True,
         threshold=limit.threshold,

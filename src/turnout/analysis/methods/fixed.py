@@ -10,7 +10,7 @@ from turnout.analysis.clusters import effective_units, sums_of
 from turnout.analysis.intervals import Interval
 from turnout.analysis.methods import arms, ratios
 from turnout.analysis.methods.counted import fault
-from turnout.analysis.methods.finding import Finding, Limit, enough, higher_is_better, limit_of
+from turnout.analysis.methods.finding import Finding, Limit, enough, higher_is_better, limit_of, unheard
 from turnout.analysis.policy import allowance
 from turnout.analysis.projection import lacking
 from turnout.domain.plan import Gate
@@ -61,8 +61,7 @@ def fraction(gate: Gate, reading: FractionReading, before: Check | None) -> Find
 def _absolute(gate: Gate, reading: ArmReading) -> Finding:
     own, limit = reading.candidate, limit_of(gate)
     if own.samples == 0:
-        text = f"there is no outcome with {gate.metric} from the candidate yet"
-        return Finding(Verdict.NO_DATA, text, METHOD, threshold=limit.threshold)
+        return Finding(Verdict.NO_DATA, unheard(gate), METHOD, threshold=limit.threshold)
     if reading.rate:
         interval = intervals.rate_interval(own, reading.stable, gate.confidence)
     else:
@@ -104,8 +103,7 @@ def _sentence(gate: Gate, limit: Limit, interval: Interval, scale: wording.Scale
 def _versus(gate: Gate, reading: ArmReading) -> Finding:
     own, stable, allowed = reading.candidate, reading.stable, allowance(gate)
     if gate.quantile is not None and reading.limit is None:
-        text = f"{gate.metric} cannot be compared: no baseline yet, stable has too few values for its quantile"
-        return Finding(Verdict.INCONCLUSIVE, text, METHOD, missing="a baseline: enough values of stable")
+        return Finding(Verdict.INCONCLUSIVE, arms.without_baseline(gate), METHOD, missing=arms.NO_BASELINE)
     worse_below = higher_is_better(gate) and gate.quantile is None
     times = 1.0
     limit = Limit(-allowed.value if worse_below else allowed.value, at_least=worse_below)
@@ -114,13 +112,13 @@ def _versus(gate: Gate, reading: ArmReading) -> Finding:
         # The rates of a ratio are error rates, whatever the gate's metric: the source reads them then.
         limit = Limit(0.0, at_least=worse_below and not reading.rate)
         times = allowed.value if reading.rate else times
-    lacking_ = _lacking(gate, own, stable)
+    silent, few = arms.nobody(gate, reading), arms.too_few(gate, reading)
     interval = _difference(own, stable, times, gate.confidence, rate=reading.rate)
-    if lacking_ is None:
+    if silent or few:
+        verdict, text = (Verdict.NO_DATA, silent) if silent else (Verdict.INCONCLUSIVE, few)
+    else:
         verdict = limit.verdict(interval.low, interval.high)
         text = _comparison(gate, verdict, interval, reading, times)
-    else:
-        verdict, text = lacking_
     baseline = stable.total / stable.samples if stable.samples else None
     return Finding(
         verdict,
@@ -130,7 +128,7 @@ def _versus(gate: Gate, reading: ArmReading) -> Finding:
         threshold=limit.threshold,
         baseline=baseline,
         confidence=gate.confidence,
-        missing=arms.still_lacking(gate, reading, None) if lacking_ is not None else "",
+        missing=arms.still_lacking(gate, reading, None) if silent or few else "",
     )
 
 
@@ -147,20 +145,6 @@ def _difference(own: ArmStats, stable: ArmStats, times: float, confidence: float
     below = math.hypot(one.estimate - one.low, times * (two.high - two.estimate))
     above = math.hypot(one.high - one.estimate, times * (two.estimate - two.low))
     return Interval(difference, difference - below, difference + above)
-
-
-def _lacking(gate: Gate, own: ArmStats, stable: ArmStats) -> tuple[Verdict, str] | None:
-    """What keeps two arms from being compared, the candidate first."""
-    if own.samples == 0:
-        return Verdict.NO_DATA, f"there is no outcome with {gate.metric} from the candidate yet"
-    if stable.samples == 0:
-        return Verdict.NO_DATA, f"there is no outcome with {gate.metric} from stable to compare with"
-    if not enough(gate, own):
-        return Verdict.INCONCLUSIVE, f"{gate.metric} cannot be judged yet: {wording.missing(gate, own)}"
-    if not enough(gate, stable):
-        text = f"{gate.metric} cannot be compared yet: stable has {wording.missing(gate, stable)}"
-        return Verdict.INCONCLUSIVE, text
-    return None
 
 
 def _comparison(gate: Gate, verdict: Verdict, interval: Interval, reading: ArmReading, times: float) -> str:

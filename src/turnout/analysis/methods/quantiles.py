@@ -71,10 +71,9 @@ def _compared(gate: Gate, reading: ArmReading, beyond: float, alphas: Alphas) ->
 
 
 def _without_baseline(gate: Gate, reading: ArmReading, allowed: float, alphas: Alphas) -> Finding:
-    text = f"{gate.metric} cannot be compared: no baseline yet, stable has too few values for its quantile"
+    text, own = arms.without_baseline(gate), reading.candidate
     found = Finding(Verdict.INCONCLUSIVE, text, METHOD, anytime=True, threshold=allowed, alphas=alphas)
-    own = reading.candidate
-    return replace(found, samples=own.samples, units=own.units, missing="a baseline: enough values of stable")
+    return replace(found, samples=own.samples, units=own.units, missing=arms.NO_BASELINE)
 
 
 @dataclass(frozen=True, slots=True)

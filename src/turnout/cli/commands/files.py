@@ -75,9 +75,7 @@ def add_to(app: typer.Typer, panel: str) -> None:
 
 def validate(
     session: Session,
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Rollout or flag files; - reads standard input.")
-    ],
+    files: FilesArgument,
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API about flag and candidate.")] = False,
 ) -> ExitCode:
     """Check rollout and flag files: every problem at once, each with its line.
