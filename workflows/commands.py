@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+from typing import cast
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -14,6 +16,14 @@ with workflow.unsafe.imports_passed_through():
     from workflows.messages import CommandRequest, CommandResult
 
 
+@dataclass
+class Asked:
+    """A command in the queue and, later, its own answer: the same id may be asked more than once."""
+
+    command: Command
+    answer: CommandResult | None = None
+
+
 class Commands:
     """Takes commands in: validates updates at the door, queues them in order, answers when they were acted on."""
 
@@ -21,13 +31,12 @@ class Commands:
     _state: RolloutState
 
     def __init__(self) -> None:
-        self._inbox: deque[Command] = deque()
-        self._answers: dict[str, CommandResult] = {}
+        self._inbox: deque[Asked] = deque()
 
-    def _answer(self, command: Command, applied: bool, text: str) -> None:
-        self._answers[command.id] = CommandResult(id=command.id, applied=applied, state=self._state.state, text=text)
+    def _answer(self, asked: Asked, applied: bool, text: str) -> None:
+        asked.answer = CommandResult(id=asked.command.id, applied=applied, state=self._state.state, text=text)
 
-    def _queue(self, kind: CommandKind, request: CommandRequest) -> Command:
+    def _queue(self, kind: CommandKind, request: CommandRequest) -> Asked:
         command = Command(
             id=request.id or str(workflow.uuid4()),
             kind=kind,
@@ -35,13 +44,14 @@ class Commands:
             reason=request.reason,
             roles=request.roles,
         )
-        self._inbox.append(command)
-        return command
+        asked = Asked(command)
+        self._inbox.append(asked)
+        return asked
 
     async def _ask(self, kind: CommandKind, request: CommandRequest) -> CommandResult:
-        command = self._queue(kind, request)
-        await workflow.wait_condition(lambda: command.id in self._answers)
-        return self._answers[command.id]
+        asked = self._queue(kind, request)
+        await workflow.wait_condition(lambda: asked.answer is not None)
+        return cast(CommandResult, asked.answer)
 
     def _check(self, kind: CommandKind, request: CommandRequest) -> None:
         if self._plan is None or request.id in self._state.seen:

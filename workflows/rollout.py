@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 with workflow.unsafe.imports_passed_through():
     from turnout.domain import machine
     from turnout.domain.plan import Plan
-    from turnout.domain.rollout import Clock, Command, Decision, Observation, RolloutState, RolloutStatus, status_of
+    from turnout.domain.rollout import Clock, Decision, Observation, RolloutState, RolloutStatus, status_of
     from workflows.messages import (
         WORKFLOW_NAME,
         Carried,
@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from workflows.ports import Journal
 
-from workflows.commands import Commands
+from workflows.commands import Asked, Commands
 from workflows.details import details_of
 from workflows.watching import Watch
 
@@ -131,22 +131,23 @@ class RolloutWorkflow(Commands):
             self._watch = None
             await self._carry_out(plan, machine.broken(plan, self._state, workflow.now(), str(error.cause)))
             return
-        if isinstance(event, Command):
+        if isinstance(event, Asked):
             await self._act_on(plan, event)
         else:
             await self._carry_out(plan, machine.observe(plan, self._state, event))
 
-    async def _act_on(self, plan: Plan, order: Command) -> None:
+    async def _act_on(self, plan: Plan, asked: Asked) -> None:
+        order = asked.command
         if order.id in self._state.seen:
-            self._answer(order, order.id not in self._state.refused, "acted on before")
+            self._answer(asked, order.id not in self._state.refused, "acted on before")
             return
         step = await self._carry_out(plan, machine.command(plan, self._state, order, workflow.now()))
         while self._state.ending is not None:
             await self._finish(plan)
         done = step.decisions[0]
-        self._answer(order, done.command_id == order.id and done.kind != "refused", done.text)
+        self._answer(asked, done.command_id == order.id and done.kind != "refused", done.text)
 
-    async def _next_event(self, plan: Plan) -> Command | Observation:
+    async def _next_event(self, plan: Plan) -> Asked | Observation:
         """What comes first: the next command, or the watch's observation at the time it holds.
 
         Of two that are there at once the command goes first, but nothing goes before a failed guardrail.
