@@ -36,6 +36,7 @@ def documents(variants: list[str], start: int, ids: int = 10**9) -> st.SearchStr
             "cost": _numbers,
             "values": st.just({}) | _numbers.map(lambda n: {} if n is None else {"tokens": n}),
             "decided_by": st.sampled_from([None, "traffic", "static", "rule:staff", "segment:north"]),
+            "mode": st.sampled_from(["serve", "serve", "serve", "shadow"]),
         }
     )
 
@@ -51,6 +52,12 @@ class Direct:
     rejected: dict[str, int] = field(default_factory=dict[str, int])
 
 
+def _arm(outcome: Outcome) -> str:
+    if outcome.mode == "shadow":
+        return outcome.variant + ":shadow"
+    return outcome.variant + ("@north" if outcome.decided_by == "segment:north" else "")
+
+
 def direct(
     outcomes: Iterable[Outcome], bounds: Mapping[str, Bounds] | None = None, limits: Mapping[str, float] | None = None
 ) -> Direct:
@@ -62,7 +69,7 @@ def direct(
         if not outcome.drawn:
             continue
         assert outcome.at is not None
-        minute, unit, arm = int(outcome.at.timestamp() // 60), outcome.unit, outcome.variant
+        minute, unit, arm = int(outcome.at.timestamp() // 60), outcome.unit, _arm(outcome)
         values[ANY_METRIC, arm].append((unit, minute, 1.0))
         for metric, value in outcome.measurements().items():
             if not _inside((bounds or {}).get(metric), value):

@@ -19,6 +19,8 @@ _DID: Final[dict[DecisionKind, str]] = {
     "restarted": "began the stage anew",
     "withdrawn": "took everybody back there",
     "adopted": "gave everybody the candidate there",
+    "settled": "left the traffic as it was there",
+    "returned": "ended there, everybody on stable",
 }
 
 

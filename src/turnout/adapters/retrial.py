@@ -25,8 +25,6 @@ from turnout.domain.verdicts import Check, Verdict
 MOST_LOOKS: Final = 500
 """Looks at one stage; a stage that would need more is looked at less often."""
 
-_ENDS: Final = ("withdrawn", "adopted")
-
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -43,7 +41,7 @@ def legs_of(decisions: Sequence[Decision], now: datetime) -> list[Leg]:
     return [
         Leg(begun, ended.at if ended else max(now, begun.at), ended)
         for begun, ended in zip_longest(turns, turns[1:])
-        if begun.weights is not None and begun.kind not in _ENDS
+        if begun.weights is not None and not begun.leaves
     ]
 
 

@@ -140,6 +140,8 @@ def published(decision: Decision, flag: FlagRecord | None, rollout: RolloutRecor
     traffic = Traffic(
         stable=decision.new_stable or now.stable,
         weights=decision.weights or {},
+        segments=decision.segments,
+        shadow=decision.shadow,
         generation=decision.generation,
         rollout_id=rollout.id,
     )
@@ -160,7 +162,7 @@ def projected(rollout: RolloutRecord, decision: Decision) -> RolloutRecord:
     if decision.kind != "refused":
         # A refused command is in the log, but it is not what the rollout is doing.
         update["summary"] = decision.text
-    if decision.weights is not None and decision.kind not in ("withdrawn", "adopted"):
+    if decision.weights is not None and not decision.leaves:
         # A stage begins: what was checked and counted belongs to another one.
         update |= {"checks": (), "checked_at": None, "checked_generation": None, "counted": timedelta()}
     return rollout.model_copy(update=update)

@@ -298,7 +298,7 @@ def gathered(outcomes: Iterable[Attributed], facts: Mapping[str, FlagFacts]) -> 
     places: defaultdict[tuple[str, int, str, int], list[_Carrier]] = defaultdict(list)
     for outcome, generation, at in outcomes:
         if outcome.drawn:
-            place = (outcome.flag, generation, outcome.variant, int(at.timestamp()) // 60)
+            place = (outcome.flag, generation, outcome.arm, int(at.timestamp()) // 60)
             places[place].append((outcome.unit, cluster(outcome.unit, CLUSTERS), outcome.measurements()))
     windows: dict[WindowKey, Arrivals] = {}
     for (flag, generation, variant, minute), carriers in sorted(places.items(), key=itemgetter(0)):

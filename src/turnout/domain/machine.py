@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from turnout.domain.bucketing import TOTAL
 from turnout.domain.durations import format_duration
+from turnout.domain.flags import Segment, Shadow
 from turnout.domain.plan import Plan, Recourse, Stage
 from turnout.domain.rollout import (
     ZERO,
@@ -48,6 +50,17 @@ class _Cause:
     verdict: Verdict | None = None
     evidence: str | None = None
     command_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """Traffic to publish; ``share`` (0..1) is what it gives the candidate."""
+
+    weights: dict[str, int]
+    share: float
+    segments: tuple[Segment, ...] = ()
+    shadow: Shadow | None = None
+    new_stable: str | None = None
 
 
 def begin(plan: Plan, state: RolloutState, at: datetime) -> Step:
@@ -297,7 +310,6 @@ def _promote(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
 
 
 def _enter(plan: Plan, state: RolloutState, index: int, kind: DecisionKind, cause: _Cause) -> Step:
-    stage = plan.stages[index]
     state = state.model_copy(
         update={
             "state": State.RUNNING,
@@ -309,18 +321,32 @@ def _enter(plan: Plan, state: RolloutState, index: int, kind: DecisionKind, caus
             "approved": False,
         }
     )
-    return _publish(plan, state, kind, cause, stage.weights)
+    return _publish(plan, state, kind, cause, _traffic_of(plan, index))
 
 
 def _withdraw(plan: Plan, state: RolloutState, end: State, cause: _Cause) -> Step:
-    everybody_back = {plan.candidate: 0, plan.stable: 100_000}
-    return _publish(plan, state.model_copy(update={"ending": end}), "withdrawn", cause, everybody_back)
+    return _publish(plan, state.model_copy(update={"ending": end}), "withdrawn", cause, _everybody_back(plan))
 
 
 def _complete(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
     state = state.model_copy(update={"ending": State.COMPLETED})
-    everybody_over = {plan.candidate: 100_000, plan.stable: 0}
-    return _publish(plan, state, "adopted", cause, everybody_over, new_stable=plan.candidate)
+    match plan.end:
+        case "adopt":
+            everybody_over = _Move({plan.candidate: TOTAL, plan.stable: 0}, 1.0, new_stable=plan.candidate)
+            return _publish(plan, state, "adopted", cause, everybody_over)
+        case "stay":
+            return _publish(plan, state, "settled", cause, _traffic_of(plan, state.stage))
+        case "return":
+            return _publish(plan, state, "returned", cause, _everybody_back(plan))
+
+
+def _traffic_of(plan: Plan, index: int) -> _Move:
+    stage = plan.stages[index]
+    return _Move(stage.weights, plan.share(index), stage.segments, stage.shadow)
+
+
+def _everybody_back(plan: Plan) -> _Move:
+    return _Move({plan.candidate: 0, plan.stable: TOTAL}, 0.0)
 
 
 def _publish(
@@ -328,12 +354,10 @@ def _publish(
     state: RolloutState,
     kind: DecisionKind,
     cause: _Cause,
-    weights: dict[str, int],
-    new_stable: str | None = None,
+    move: _Move,
 ) -> Step:
-    share = weights.get(plan.candidate, 0) / 100_000
-    state = state.model_copy(update={"generation": state.generation + 1, "share": share})
-    return _note(plan, state, kind, cause, weights, new_stable)
+    state = state.model_copy(update={"generation": state.generation + 1, "share": move.share})
+    return _note(plan, state, kind, cause, move)
 
 
 def _became(
@@ -349,8 +373,7 @@ def _note(
     state: RolloutState,
     kind: DecisionKind,
     cause: _Cause,
-    weights: dict[str, int] | None = None,
-    new_stable: str | None = None,
+    move: _Move | None = None,
 ) -> Step:
     decision = Decision(
         rollout_id=state.rollout_id,
@@ -367,9 +390,11 @@ def _note(
         verdict=cause.verdict,
         evidence=cause.evidence,
         command_id=cause.command_id,
-        weights=weights,
+        weights=move.weights if move else None,
+        segments=move.segments if move else (),
+        shadow=move.shadow if move else None,
         generation=state.generation,
-        new_stable=new_stable,
+        new_stable=move.new_stable if move else None,
     )
     # A refused command is in the log, but it is not what the rollout did last.
     last = state.last if kind == "refused" else decision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -13,6 +13,9 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", min_length=1, max_lengt
 Number = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
 # PostgreSQL keeps no NUL character in text.
 Text = Annotated[str, Field(pattern=r"^[^\x00]+$", min_length=1)]
+
+Mode = Literal["serve", "shadow"]
+"""Whether the user got the answer, or it was only made beside that, to be compared."""
 
 ANY_METRIC: Final = "*"
 """The pseudo-metric that every outcome has, whatever it carries: by it units are counted when they arrive."""
@@ -26,8 +29,8 @@ class Outcome(Frozen):
     published at intake counts. ``latency_ms`` is in milliseconds, ``cost`` in the caller's currency; ``quality``
     and ``satisfaction`` are on the caller's scale. ``values`` holds any further number by metric name.
     ``decided_by`` is what the evaluation's metadata says under ``decidedBy``: outcomes of units that a rule, a holdout,
-    a layer, a segment or an emergency stop served are kept, but were not drawn by the traffic and count for no
-    comparison.
+    a layer or an emergency stop served are kept, but were not drawn by the traffic and count for no comparison. In
+    ``mode`` shadow the answer was served to nobody.
     """
 
     id: Text = Field(max_length=200)
@@ -43,16 +46,31 @@ class Outcome(Frozen):
     generation: int | None = Field(default=None, ge=0)
     at: AwareDatetime | None = None
     decided_by: Annotated[Text, Field(max_length=300)] | None = None
+    mode: Mode = "serve"
 
     @property
     def drawn(self) -> bool:
         """Whether the flag's traffic decided, so that the outcome counts for its statistics.
 
-        Not so where a rule, a holdout, a layer, a segment or an emergency stop did: the first four are told by name,
-        as ``rule:staff``. Traffic that goes to one arm alone is ``static``, and a split that has no arm for somebody
-        ``default``: these are traffic too.
+        Not so where a rule, a holdout, a layer or an emergency stop did: the first three are told by name, as
+        ``rule:staff``. Segments are traffic, and so is what goes to one arm alone (``static``) and what a split has no
+        arm for (``default``). A shadow is drawn by its own sample, whatever served the user.
         """
-        return self.decided_by is None or (self.decided_by != "stopped" and ":" not in self.decided_by)
+        if self.mode == "shadow" or self.decided_by is None or self.segment is not None:
+            return True
+        return self.decided_by != "stopped" and ":" not in self.decided_by
+
+    @property
+    def segment(self) -> str | None:
+        """The segment of the traffic that decided, if one did."""
+        kind, colon, name = (self.decided_by or "").partition(":")
+        return name if kind == "segment" and colon else None
+
+    @property
+    def arm(self) -> str:
+        """The arm that the outcome counts for; see `arm_name`."""
+        shadow = self.mode == "shadow"
+        return arm_name(self.variant, None if shadow else self.segment, shadow=shadow)
 
     def measurements(self) -> dict[str, float]:
         """The outcome's number for every metric it carries; rates are 0 or 1."""
@@ -67,6 +85,15 @@ class Outcome(Frozen):
             "cost": self.cost,
         }
         return found | {name: value for name, value in named.items() if value is not None}
+
+
+def arm_name(variant: str, segment: str | None = None, *, shadow: bool = False) -> str:
+    """What the statistics of ``variant`` are kept under: apart by segment, and apart from what was served to users.
+
+    ``lightrag``, ``lightrag@beta`` in the segment ``beta``, ``lightrag:shadow`` in shadow. Neither ``@`` nor ``:`` is
+    part of any name.
+    """
+    return f"{variant}@{segment}" if segment is not None else f"{variant}:shadow" if shadow else variant
 
 
 def exceedance(metric: str, threshold: float) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from turnout.domain.durations import Duration
+from turnout.domain.flags import Segment, Shadow
 from turnout.domain.model import Frozen
 from turnout.domain.pointers import parse_pointer
 
@@ -201,7 +202,9 @@ class Approval(Frozen):
 class Stage(Frozen):
     """One traffic allocation, how long to hold it, and what is asked of it.
 
-    ``weights`` are in 1/100000 and sum to 100000, the candidate first. ``hold`` counts only time in which the
+    ``weights`` are in 1/100000 and sum to 100000, the candidate first. Users in one of ``segments`` go by its weights.
+    What is asked is asked of the outcomes outside the segments, of those in the segment named ``focus``, or, where
+    the stage has a ``shadow``, of those made in shadow. ``hold`` counts only time in which the
     evidence was watched. ``deadline`` bounds the time beyond the hold (or without a source) before ``on_*`` applies.
     ``approval`` and ``manual`` are conditions for entering the stage: ``manual`` waits for ``promote``.
     """
@@ -211,6 +214,9 @@ class Stage(Frozen):
     hold: Duration
     deadline: Duration
     check_every: Duration
+    segments: tuple[Segment, ...] = ()
+    focus: str | None = None
+    shadow: Shadow | None = None
     gates: tuple[Gate, ...] = ()
     guardrails: tuple[Gate, ...] = ()
     on_fail: OnFail = "rollback"
@@ -221,9 +227,18 @@ class Stage(Frozen):
     manual: bool = False
     max_attempts: int = Field(default=3, ge=1)
 
+    @property
+    def watched(self) -> dict[str, int]:
+        """The weights of the users whose outcomes are asked about."""
+        return next((segment.weights for segment in self.segments if segment.name == self.focus), self.weights)
+
 
 class Plan(Frozen):
-    """The ordered stages of one rollout of ``flag`` from ``stable`` to ``candidate``."""
+    """The ordered stages of one rollout of ``flag`` from ``stable`` to ``candidate``.
+
+    A rollout that completes makes the candidate the flag's stable variant (``end: adopt``), leaves the traffic of its
+    last stage as it is (``stay``), or gives everybody stable (``return``).
+    """
 
     flag: str
     stable: str
@@ -231,7 +246,8 @@ class Plan(Frozen):
     strategy: str
     stages: tuple[Stage, ...] = Field(min_length=1)
     bounds: dict[str, Bounds] = Field(default_factory=dict)
+    end: Literal["adopt", "stay", "return"] = "adopt"
 
     def share(self, stage: int) -> float:
-        """The candidate's share of ``stage``, 0..1."""
-        return self.stages[stage].weights.get(self.candidate, 0) / 100_000
+        """The candidate's share of the users that ``stage`` is about, 0..1."""
+        return self.stages[stage].watched.get(self.candidate, 0) / 100_000

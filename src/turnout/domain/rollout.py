@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
+from turnout.domain.flags import Segment, Shadow
 from turnout.domain.model import Frozen
 from turnout.domain.plan import Gate, Plan, Recourse, Stage
 from turnout.domain.verdicts import Verdict
@@ -126,6 +127,8 @@ DecisionKind = Literal[
     "overridden",
     "withdrawn",
     "adopted",
+    "settled",
+    "returned",
     "ended",
     "refused",
 ]
@@ -135,8 +138,9 @@ class Decision(Frozen):
     """One thing a rollout did, and why; kept for ever.
 
     ``seq`` numbers the decisions of one rollout from 1 and makes recording idempotent. ``weights`` is set when
-    traffic changes and is published under ``generation``. ``new_stable`` is set when the candidate becomes the
-    flag's stable variant. ``state``, ``stage`` and ``share`` (0..1) describe the rollout after the decision.
+    traffic changes; it is published with ``segments`` and ``shadow`` under ``generation``. ``new_stable`` is set when
+    the candidate becomes the flag's stable variant. ``state``, ``stage`` and ``share`` (0..1) describe the rollout
+    after the decision.
     """
 
     rollout_id: str
@@ -154,8 +158,18 @@ class Decision(Frozen):
     evidence: str | None = None
     command_id: str | None = None
     weights: dict[str, int] | None = None
+    segments: tuple[Segment, ...] = ()
+    shadow: Shadow | None = None
     generation: int = 0
     new_stable: str | None = None
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the rollout leaves its stages with this: what follows belongs to none of them."""
+        return self.kind in _LEAVING
+
+
+_LEAVING = frozenset({"withdrawn", "adopted", "settled", "returned"})
 
 
 class RolloutState(Frozen):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from turnout.domain.outcomes import arm_name
 from turnout.domain.plan import Gate
 from turnout.domain.readings import (
     ArmReading,
@@ -33,7 +34,8 @@ __all__ = [
 class Question:
     """What a gate wants to know: its metric on the traffic of one generation, from ``since`` to ``now``.
 
-    ``weights`` are the stage's, by variant in 1/100000; ``hold`` is the stage's planned length.
+    ``weights`` are those of the users it is about, by variant in 1/100000; ``hold`` is the stage's planned length. It
+    is about users outside every segment, those in ``segment``, or about what was made in ``shadow``.
     """
 
     gate: Gate
@@ -45,6 +47,22 @@ class Question:
     now: datetime
     weights: Mapping[str, int] = field(default_factory=dict[str, int])
     hold: timedelta = timedelta()
+    segment: str | None = None
+    shadow: bool = False
+
+    @property
+    def candidate_arm(self) -> str:
+        """What the candidate's statistics are kept under."""
+        return self.arm(self.candidate)
+
+    @property
+    def stable_arm(self) -> str:
+        """What stable's statistics are kept under."""
+        return self.arm(self.stable)
+
+    def arm(self, variant: str) -> str:
+        """What the statistics of ``variant`` that the question is about are kept under."""
+        return arm_name(variant, self.segment, shadow=self.shadow)
 
 
 class MetricSource(Protocol):

@@ -95,9 +95,9 @@ async def test_values_of_the_candidate_freeze_nothing(stores: Stores) -> None:
 
 
 async def test_what_chance_did_not_draw_is_kept_and_not_counted(stores: Stores) -> None:
-    """Outcomes served by a rule, a segment or an emergency stop are accepted once, replayed, and in no statistics."""
+    """Outcomes served by a rule, a holdout or an emergency stop are accepted once, replayed, and in no statistics."""
     await applied(stores, a_flag())
-    ways = ("rule:staff", "segment:north", "stopped", "static", None)
+    ways = ("rule:staff", "holdout:all", "stopped", "static", None)
     batch = [an_outcome(str(i), f"u{i}", decided_by=way, at=later(i)) for i, way in enumerate(ways)]
     assert (await stores.outcomes.record(batch, NOW)).accepted == 5
     assert (await stores.outcomes.record(batch, NOW)).duplicates == 5

@@ -41,6 +41,21 @@ async def test_outcomes_are_summed_by_unit(stores: Stores) -> None:
     }
 
 
+async def test_arms_never_mix(stores: Stores) -> None:
+    """What a segment was served and what was made in shadow are arms of their own, and are told again as they were."""
+    await applied(stores, a_flag())
+    batch = [
+        an_outcome("1", "u1", "new"),
+        an_outcome("2", "u2", "new", decided_by="segment:beta"),
+        an_outcome("3", "u3", "new", mode="shadow"),
+        an_outcome("4", "u4", "new", decided_by="rule:staff"),
+    ]
+    await stores.outcomes.record(batch, NOW)
+    assert await stores.outcomes.units(FLAG, 1) == {"new": 1, "new@beta": 1, "new:shadow": 1}
+    told = [outcome async for outcome in stores.outcomes.replay(FLAG, 1)]
+    assert [(one.arm, one.mode) for one in told] == [(one.arm, one.mode) for one in batch]
+
+
 async def test_every_metric_an_outcome_carries_is_summed(stores: Stores) -> None:
     """Success and error rates, the named numbers and custom ones are there; absent ones are not."""
     await applied(stores, a_flag())

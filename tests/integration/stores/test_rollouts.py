@@ -19,7 +19,7 @@ from tests.integration.stores.builders import (
     later,
 )
 from turnout.domain.errors import InvalidInput, NotFound, RolloutOpen, StaleGeneration
-from turnout.domain.flags import Traffic
+from turnout.domain.flags import Segment, Shadow, Traffic
 from turnout.domain.rollout import State
 from turnout.domain.verdicts import Check, Verdict
 from turnout.ports.stores import AuditEntry, Evidence, Stores
@@ -90,10 +90,13 @@ async def test_a_commit_publishes_its_traffic(stores: Stores) -> None:
     await applied(stores, a_flag())
     await stores.rollouts.open(a_rollout())
     before = await stores.flags.revision()
-    revision = await stores.rollouts.commit(a_move(1, 2, 0.05))
+    beta = Segment.model_validate({"name": "beta", "if": True, "weights": {"new": 25_000, "old": 75_000}})
+    shadow = Shadow(variant="new")
+    revision = await stores.rollouts.commit(a_move(1, 2, 0.05, segments=(beta,), shadow=shadow))
     record = await stores.flags.get(FLAG)
     assert revision == before + 1 == await stores.flags.revision()
-    expected = Traffic(stable="old", weights={"new": 5_000, "old": 95_000}, generation=2, rollout_id="r1")
+    weights = {"new": 5_000, "old": 95_000}
+    expected = Traffic(stable="old", weights=weights, segments=(beta,), shadow=shadow, generation=2, rollout_id="r1")
     assert record.traffic == expected
     assert list(record.traffic.weights) == ["new", "old"]
     assert (await stores.flags.published()).flags[0].traffic == expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.domain.watching import HOUR, SPLIT, START, check, gate, stage
 from tests.workflows.invariants import assert_rules
 from turnout.domain import machine
+from turnout.domain.flags import Segment, Shadow
 from turnout.domain.machine import Step, settle
 from turnout.domain.plan import Approval, Gate, Plan, Stage
 from turnout.domain.rollout import ZERO, Clock, Command, Decision, Observation, RolloutState, State, WatchRequest
@@ -109,6 +110,20 @@ def test_the_last_stage_without_proof_completes() -> None:
     step = machine.observe(only, begun(only), seen("overdue", INCONCLUSIVE, recourse="advance"))
     assert (step.decisions[0].kind, step.decisions[0].new_stable) == ("adopted", "lightrag")
     assert step.state.ending is State.COMPLETED
+
+
+@pytest.mark.parametrize(("end", "kind", "share"), [("stay", "settled", 0.25), ("return", "returned", 0.0)])
+def test_a_rollout_that_completes_without_adopting(end: Literal["stay", "return"], kind: str, share: float) -> None:
+    """What the last stage gave the segments stays, or all of it is taken back; stable remains stable."""
+    weights = {"lightrag": 25_000, "perplexity": 75_000}
+    segment = Segment.model_validate({"name": "beta", "if": True, "weights": weights})
+    own = stage(segments=(segment,), focus="beta", shadow=Shadow(variant="lightrag"))
+    only = plan(own).model_copy(update={"end": end})
+    assert (begun(only).share, begun(only).last and begun(only).last.segments) == (0.25, (segment,))
+    decision = machine.observe(only, begun(only), seen("judged", PASS)).decisions[0]
+    assert (decision.kind, decision.share, decision.new_stable) == (kind, share, None)
+    kept = ((segment,), own.shadow) if end == "stay" else ((), None)
+    assert (decision.segments, decision.shadow) == kept
 
 
 def test_a_stage_without_proof_still_needs_its_approval() -> None:

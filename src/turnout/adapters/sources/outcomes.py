@@ -127,7 +127,7 @@ async def _reading(look: _Look, question: Question) -> ArmReading | SplitReading
 def _split(units: Mapping[str, int], question: Question) -> SplitReading:
     """Users by variant. What nobody is planned to get comes from elsewhere and is no part of the split."""
     shares = {variant: float(weight) for variant, weight in question.weights.items() if weight > 0}
-    return SplitReading({variant: units.get(variant, 0) for variant in shares}, shares)
+    return SplitReading({variant: units.get(question.arm(variant), 0) for variant in shares}, shares)
 
 
 async def _compared(look: _Look, question: Question) -> ArmReading:
@@ -169,18 +169,20 @@ def _metric(gate: Gate) -> tuple[str, bool]:
 
 
 def _share(question: Question) -> float:
-    """The candidate's planned share of the users of both arms; 0 where neither has any."""
+    """The candidate's planned share of the users of both arms; 0 where neither has any. In shadow all have both."""
+    if question.shadow:
+        return 0.5
     ours, theirs = (question.weights.get(variant, 0) for variant in (question.candidate, question.stable))
     return ours / (ours + theirs) if ours + theirs else 0.0
 
 
 def _arms(arms: Mapping[str, ArmStats], question: Question) -> tuple[ArmStats, ArmStats]:
     empty = ArmStats()
-    return arms.get(question.candidate, empty), arms.get(question.stable, empty)
+    return arms.get(question.candidate_arm, empty), arms.get(question.stable_arm, empty)
 
 
 def _pair(minutes: Mapping[str, Sequence[Minute]], question: Question) -> tuple[Sequence[Minute], Sequence[Minute]]:
-    return minutes.get(question.candidate, ()), minutes.get(question.stable, ())
+    return minutes.get(question.candidate_arm, ()), minutes.get(question.stable_arm, ())
 
 
 def _mean(stats: ArmStats) -> float | None:

@@ -42,8 +42,10 @@ class Panel:
             generation=request.generation,
             since=request.since,
             now=now,
-            weights=request.stage.weights,
+            weights=request.stage.watched,
             hold=request.stage.hold,
+            segment=request.stage.focus,
+            shadow=request.stage.shadow is not None,
         )
         async with slots:
             try:

@@ -33,7 +33,8 @@ async def keep(connection: AsyncConnection, batch: Sequence[Attributed], receive
 def outcome_of(row: Any) -> Outcome:
     """The outcome of a row, with the generation and the time it counts for."""
     fields = {name: getattr(row, name) for name in _PLAIN}
-    return Outcome.model_validate(fields | {"generation": row.generation, "at": row.at, "values": row.values or {}})
+    fields |= {"generation": row.generation, "at": row.at, "values": row.values or {}, "mode": row.mode or "serve"}
+    return Outcome.model_validate(fields)
 
 
 async def _keep_alone(connection: AsyncConnection, batch: Sequence[Attributed], received: datetime) -> list[str]:
@@ -57,6 +58,7 @@ def _values(attributed: Attributed, received: datetime) -> dict[str, Any]:
         "at": attributed.at,
         "received": received,
         "values": outcome.values or None,
+        "mode": _mode(outcome),
     }
 
 
@@ -78,7 +80,13 @@ def _row(attributed: Attributed, received: str) -> tuple[object, ...]:
         outcome.cost,
         json.dumps(outcome.values) if outcome.values else None,
         outcome.decided_by,
+        _mode(outcome),
     )
+
+
+def _mode(outcome: Outcome) -> str | None:
+    """Nearly every outcome was served, and goes without saying."""
+    return None if outcome.mode == "serve" else outcome.mode
 
 
 def _stored(at: datetime) -> str:

@@ -189,6 +189,7 @@ outcomes = Table(
     Column("cost", Double),
     Column("values", JSON(none_as_null=True)),
     Column("decided_by", Text),
+    Column("mode", Text),
     Index("ix_outcomes_flag_generation_at_id", "flag", "generation", "at", "id"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -10,7 +11,7 @@ from rich.text import Text
 from turnout.cli.render.checks import check_line
 from turnout.cli.render.words import STATE_STYLES, VERDICT_STYLES, minute, moment, percent, spaced, span
 from turnout.cli.views import RolloutView, Told
-from turnout.domain.rollout import Decision
+from turnout.domain.rollout import Decision, DecisionKind
 
 
 def history_view(view: RolloutView, story: Sequence[Told]) -> RenderableType:
@@ -52,28 +53,28 @@ def told(decision: Decision, view: RolloutView) -> str:
     return f"{did}: {decision.text}"
 
 
+_DEEDS: Final[dict[DecisionKind, str]] = {
+    "started": "Began {stage}",
+    "advanced": "Moved on to {stage}",
+    "overridden": "Moved on to {stage} without the gates",
+    "moved_back": "Went back to {stage}",
+    "restarted": "Began {stage} anew",
+    "withdrawn": "Took everybody back to {stable}",
+    "adopted": "Gave everybody {candidate}",
+    "settled": "Left the traffic as it is",
+    "returned": "Ended with everybody on {stable}",
+    "awaiting_approval": "Waits for a person",
+    "held": "Holds at {share}",
+}
+
+
 def deed(decision: Decision, view: RolloutView) -> str:
     """What the rollout did, in a few words."""
     of = f" of {len(view.plan.stages)}" if view.plan is not None else ""
-    stage = f"stage {decision.stage + 1}{of} ({percent(decision.share)} {view.candidate})"
-    match decision.kind:
-        case "started":
-            return f"Began {stage}"
-        case "advanced":
-            return f"Moved on to {stage}"
-        case "overridden":
-            return f"Moved on to {stage} without the gates"
-        case "moved_back":
-            return f"Went back to {stage}"
-        case "restarted":
-            return f"Began {stage} anew"
-        case "withdrawn":
-            return f"Took everybody back to {view.stable}"
-        case "adopted":
-            return f"Gave everybody {view.candidate}"
-        case "awaiting_approval":
-            return "Waits for a person"
-        case "held":
-            return f"Holds at {percent(decision.share)}"
-        case other:
-            return spaced(other).capitalize()
+    share = percent(decision.share)
+    return _DEEDS.get(decision.kind, spaced(decision.kind).capitalize()).format(
+        stage=f"stage {decision.stage + 1}{of} ({share} {view.candidate})",
+        share=share,
+        stable=view.stable,
+        candidate=view.candidate,
+    )
