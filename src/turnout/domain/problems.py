@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -98,7 +98,7 @@ def _without_tags(location: tuple[int | str, ...], model: type[BaseModel]) -> It
 
 
 def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel] | None:
-    kind = _kind_at(model, location)
+    kind = _plain(_kind_at(model, location))
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
@@ -115,7 +115,7 @@ def _kind_at(model: type[BaseModel], location: tuple[int | str, ...]) -> Any:
 
 
 def _members(kind: Any) -> list[type[BaseModel]]:
-    return [a for a in get_args(kind) if isinstance(a, type) and issubclass(a, BaseModel)]
+    return [a for a in get_args(_plain(kind)) if isinstance(a, type) and issubclass(a, BaseModel)]
 
 
 def _tags(member: type[BaseModel]) -> tuple[Any, ...]:
@@ -132,21 +132,19 @@ def _member(kind: Any, part: int | str) -> Any:
 
 
 def _child(kind: Any, part: int | str) -> Any:
+    kind = _plain(kind)
     if isinstance(part, int):
         return next((a for a in get_args(kind) if a is not Ellipsis), None)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         named = {f.alias or name: f for name, f in kind.model_fields.items()}
-        return _unwrapped(named[part].annotation) if part in named else None
+        return named[part].annotation if part in named else None
     args = get_args(kind)
-    return args[1] if get_origin(kind) is dict else _only(args)
+    return args[1] if get_origin(kind) is dict else args[0] if len(args) == 1 else None
 
 
-def _unwrapped(annotation: Any) -> Any:
-    args = get_args(annotation)
-    if args and type(None) in args:
-        return _only(tuple(a for a in args if a is not type(None)))
-    return annotation
-
-
-def _only(args: tuple[Any, ...]) -> Any:
-    return args[0] if len(args) == 1 else None
+def _plain(annotation: Any) -> Any:
+    """``annotation`` without what pydantic is told about it, and without the None that may stand for it."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    args = [a for a in get_args(annotation) if a is not type(None)]
+    return _plain(args[0]) if len(args) == 1 and type(None) in get_args(annotation) else annotation

@@ -1,41 +1,66 @@
 """Strategies: each file turns what a person writes of one strategy into a plan.
 
-A new strategy is a new file with a model (its ``kind``, ``needs_gates`` and ``plan``) and its name in ``Strategy``.
+A new strategy is a new file with a model (its ``kind``, ``needs_gates`` and ``plan``) and its name in ``_kinds``.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Iterator
+from typing import Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.plan import Plan
-from turnout.domain.problems import problems_of
+from turnout.domain.problems import Faults, problems_of
 from turnout.domain.spec import Policies
+from turnout.strategies._kinds import Strategy
+from turnout.strategies._pipeline import Part, PartSpec, concatenated
 from turnout.strategies._ramp import along
 from turnout.strategies.canary import Canary
 from turnout.strategies.gradual import Gradual
 
 __all__ = ["Canary", "Gradual", "RolloutSpec", "along", "compile_plan", "parse_spec"]
 
-Strategy = Annotated[Canary | Gradual, Field(discriminator="kind")]
-
 
 class RolloutSpec(Policies):
-    """A rollout as a person writes it."""
+    """A rollout as a person writes it: by one ``strategy``, or by several in a ``pipeline``."""
 
-    strategy: Strategy
+    pipeline: tuple[PartSpec, ...] = ()
+    strategy: Strategy | None = Field(default=None, validate_default=True)
+
+    @field_validator("strategy")
+    @classmethod
+    def _is_a_way(cls, strategy: Strategy | None, info: ValidationInfo) -> Strategy | None:
+        if strategy is None and info.data.get("pipeline") == ():
+            raise PydanticCustomError("missing", "is required")
+        return strategy
 
     @model_validator(mode="after")
-    def _grows_on_evidence(self) -> Self:
-        if not self.strategy.needs_gates or any(not gate.dry_run for gate in self.gates):
-            return self
-        found = "every gate is a dry run" if self.gates else "there is no gate"
-        raise ValueError(
-            f"{found}, and traffic grows only on evidence; "
-            "add one under gates:, or use a canary with auto_promote: false to move by hand"
-        )
+    def _fits_its_way(self) -> Self:
+        faults = list(self._way_faults()) or list(self._evidence_faults())
+        if faults:
+            raise Faults(faults)
+        return self
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What the rollout goes through, in order."""
+        return (Part(strategy=self.strategy),) if self.strategy is not None else self.pipeline
+
+    def _way_faults(self) -> Iterator[Problem]:
+        if self.strategy is not None and self.pipeline:
+            yield Problem("pipeline", "says how the rollout goes, and so does strategy", "keep one of the two")
+
+    def _evidence_faults(self) -> Iterator[Problem]:
+        for index, part in enumerate(self.parts):
+            gates = part.policies(self).gates
+            if part.strategy.needs_gates and all(gate.dry_run for gate in gates):
+                where = f"pipeline[{index}].gates" if self.pipeline else ""
+                found = "every gate is a dry run" if gates else "there is no gate"
+                remedy = "add one under gates:, or use a canary with auto_promote: false to move by hand"
+                yield Problem(where, f"{found}, and traffic grows only on evidence", remedy)
 
 
 def parse_spec(document: object) -> RolloutSpec:
@@ -62,4 +87,6 @@ def compile_plan(spec: RolloutSpec, stable: str) -> Plan:
     if spec.candidate == stable:
         remedy = "name another variant of the flag"
         raise InvalidInput([Problem("candidate", "serves all users already", remedy, repr(stable))])
-    return spec.strategy.plan(spec, stable)
+    if spec.strategy is not None:
+        return spec.strategy.plan(spec, stable)
+    return concatenated(spec.pipeline, spec, stable)

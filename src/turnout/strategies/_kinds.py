@@ -1,0 +1,12 @@
+"""Every strategy there is. A new one is a new file and its name here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from turnout.strategies.canary import Canary
+from turnout.strategies.gradual import Gradual
+
+Strategy = Annotated[Canary | Gradual, Field(discriminator="kind")]
