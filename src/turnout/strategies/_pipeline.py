@@ -29,9 +29,13 @@ class Part(Frozen):
 
 def _part(value: object) -> object:
     """A strategy by its name alone stands for that strategy with its defaults."""
-    if isinstance(value, dict) and "kind" in value:
-        raise ValueError("is a strategy; write {strategy: {kind: …}}, beside it gates: and guardrails: of its own")
-    return {"strategy": {"kind": value}} if isinstance(value, str) else value
+    match value:
+        case str():
+            return {"strategy": {"kind": value}}
+        case {"kind": _}:
+            raise ValueError("is a strategy; write {strategy: {kind: …}}, beside it gates: and guardrails: of its own")
+        case _:
+            return value
 
 
 PartSpec = Annotated[Part, BeforeValidator(_part)]
