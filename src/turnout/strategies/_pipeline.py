@@ -32,7 +32,7 @@ def _part(value: object) -> object:
     match value:
         case str():
             return {"strategy": {"kind": value}}
-        case {"kind": _}:
+        case {"kind": str()}:
             raise ValueError("is a strategy; write {strategy: {kind: …}}, beside it gates: and guardrails: of its own")
         case _:
             return value
