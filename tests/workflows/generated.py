@@ -44,6 +44,8 @@ _canary = st.fixed_dictionaries(
         "auto_rollback": st.booleans(),
     }
 )
+_part = (_gradual | _canary).map(lambda strategy: {"strategy": strategy})
+_ways = _part | st.lists(_part, min_size=1, max_size=3).map(lambda parts: {"pipeline": parts})
 _approval = st.fixed_dictionaries({"before": st.integers(2, 100), "by": st.sampled_from([None, "approver"])})
 
 
@@ -53,16 +55,18 @@ _own_policies = st.fixed_dictionaries(
 
 
 def _spec(
-    strategy: dict[str, object],
+    ways: dict[str, object],
     approvals: list[dict[str, object]],
     own: dict[str, object],
     more: dict[str, object],
 ) -> dict[str, object]:
-    first = strategy["stages"][0] if "stages" in strategy else 5  # type: ignore[index] # a drawn list
+    parts = ways.get("pipeline", [ways])
+    shares = [part["strategy"].get("stages", [5])[0] for part in parts]  # type: ignore[attr-defined] # drawn lists
+    first = min(shares)
     return {
         "flag": "answer-engine",
         "candidate": "lightrag",
-        "strategy": strategy,
+        **ways,
         "gates": [{"metric": "success_rate", "min": 0.95, **own}],
         "guardrails": [{"metric": "error_rate", "max": 0.1}],
         "approvals": [approval for approval in approvals if approval["before"] > first],  # type: ignore[operator]
@@ -72,7 +76,7 @@ def _spec(
 
 specs = st.builds(
     _spec,
-    _gradual | _canary,
+    _ways,
     st.lists(_approval, max_size=1),
     _own_policies,
     st.fixed_dictionaries(
@@ -121,6 +125,7 @@ _whim = st.builds(
     after=st.integers(0, 30 * 60).map(lambda minutes: timedelta(minutes=minutes)),
 )
 whims = st.lists(_whim, max_size=8)
+_PASSING = Whim("judged", Verdict.PASS, timedelta())
 
 
 class Whims:
@@ -132,8 +137,8 @@ class Whims:
 
     def __call__(self, request: WatchRequest, now: datetime) -> Observation | None:
         """The answer to ``request``, which is kept."""
-        answer = self._left.pop(0).answer(request) if self._left else passes if request.counting else quiet
-        seen = answer(request, now)
+        whim = self._left.pop(0) if self._left else _PASSING
+        seen = whim.answer(request)(request, now)
         if seen is not None:
             self.given.append((request, seen))
         return seen

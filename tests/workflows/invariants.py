@@ -15,6 +15,9 @@ from turnout.domain.verdicts import Verdict
 ENTRIES = {"started": 0, "advanced": 1, "overridden": 1, "restarted": 0, "moved_back": -1}
 """How each kind of decision that enters a stage moves along the plan."""
 
+COMPLETIONS = {"adopt": "adopted", "stay": "settled", "return": "returned"}
+"""The decision that completes a rollout, by the end of its plan."""
+
 
 def assert_rules(plan: Plan, decisions: Sequence[Decision], starter: str) -> None:
     """All rules but those that need to know more than decisions."""
@@ -26,7 +29,7 @@ def assert_rules(plan: Plan, decisions: Sequence[Decision], starter: str) -> Non
     assert_back_with_a_cause(plan, decisions)
     assert not [d for d in decisions if d.kind == "approved" and d.actor == starter]
     for entered, between, left in visits(decisions):
-        if left.share > entered.share or left.kind == "adopted":
+        if left.share > entered.share or left.kind in COMPLETIONS.values():
             assert_grows_on_evidence(plan, entered, between, left)
         if left.verdict is Verdict.PASS or unproven(plan, entered.stage, left):
             assert_held(plan.stages[entered.stage], [entered, *between, left])
@@ -45,16 +48,18 @@ def visits(decisions: Sequence[Decision]) -> list[tuple[Decision, list[Decision]
 
 
 def assert_ends_on_one_side(plan: Plan, decisions: Sequence[Decision]) -> None:
-    """Completed leaves everybody on the candidate, any other end on stable; nothing is done after the end."""
+    """Completed leaves what the plan says, any other end everybody on stable; nothing is done after the end."""
     ended = [d for d in decisions if d.kind == "ended"]
     assert len(ended) <= 1
     if not ended:
         return
     last = published(decisions)[-1]
-    everybody = plan.candidate if ended[0].state is State.COMPLETED else plan.stable
-    assert last.weights is not None
-    assert {name: weight for name, weight in last.weights.items() if weight} == {everybody: 100_000}
-    assert (last.new_stable == plan.candidate) is (ended[0].state is State.COMPLETED)
+    assert last.kind == (COMPLETIONS[plan.end] if ended[0].state is State.COMPLETED else "withdrawn")
+    assert (last.new_stable == plan.candidate) is (last.kind == "adopted")
+    if last.kind != "settled":
+        everybody = plan.candidate if last.kind == "adopted" else plan.stable
+        assert {name: weight for name, weight in (last.weights or {}).items() if weight} == {everybody: 100_000}
+        assert (last.segments, last.shadow) == ((), None)
     assert {d.kind for d in decisions[ended[0].seq :]} <= {"refused"}
 
 
@@ -70,17 +75,28 @@ def assert_along_the_plan(plan: Plan, decisions: Sequence[Decision]) -> None:
     for d in published(decisions):
         if d.kind == "withdrawn":
             assert d.share == 0
-        elif d.kind == "adopted":
-            assert (d.share, stage) == (1, len(plan.stages) - 1)
+        elif d.kind in COMPLETIONS.values():
+            share = {"adopt": 1, "stay": plan.share(stage), "return": 0}[plan.end]
+            assert (d.share, stage) == (share, len(plan.stages) - 1)
         else:
             stage += ENTRIES[d.kind]
-            assert (d.stage, d.weights) == (stage, plan.stages[stage].weights)
+            entered = plan.stages[stage]
+            assert (d.stage, d.weights, d.segments, d.shadow) == (
+                stage,
+                entered.weights,
+                entered.segments,
+                entered.shadow,
+            )
             assert d.share == plan.share(stage)
 
 
 def unproven(plan: Plan, stage: int, told: Decision) -> bool:
     """Whether ``told`` lets ``stage`` be left without proof, by a policy that the spec states."""
-    if told.verdict is not Verdict.INCONCLUSIVE or told.kind not in ("advanced", "adopted", "awaiting_approval"):
+    if told.verdict is not Verdict.INCONCLUSIVE or told.kind not in (
+        "advanced",
+        *COMPLETIONS.values(),
+        "awaiting_approval",
+    ):
         return False
     assert told.text.startswith("advanced without proof: ")
     return policies(plan.stages[stage], Verdict.INCONCLUSIVE) >= {"advance_if_no_evidence_of_harm"}
@@ -95,12 +111,12 @@ def assert_grows_on_evidence(plan: Plan, entered: Decision, between: Sequence[De
     """Traffic grows because the gates passed, because the spec says so of a stage without a verdict, or because a
     person said so; and not without the approval it needs."""
     passed = left.verdict is Verdict.PASS or unproven(plan, entered.stage, left)
-    overridden = left.command_id is not None and left.kind in ("overridden", "adopted")
+    overridden = left.command_id is not None and left.kind in ("overridden", *COMPLETIONS.values())
     released = left.command_id is not None and bool(between) and between[-1].kind == "awaiting_approval"
     if released:
         assert between[-1].verdict is Verdict.PASS or unproven(plan, entered.stage, between[-1])
     assert passed or overridden or released
-    if left.kind != "adopted" and plan.stages[left.stage].approval is not None:
+    if left.kind not in COMPLETIONS.values() and plan.stages[left.stage].approval is not None:
         assert [d for d in between if d.kind == "approved"]
 
 
