@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from turnout.client import Assignment, Status, Turnout
+    from turnout.client import Assignment, Served, Status, Turnout
     from turnout.domain.errors import (
         CommandRefused,
         Conflict,
@@ -31,6 +31,7 @@ __all__ = [
     "NotFound",
     "Problem",
     "RolloutOpen",
+    "Served",
     "SourceError",
     "StaleGeneration",
     "Status",
@@ -39,7 +40,7 @@ __all__ = [
     "Unavailable",
 ]
 
-_CLIENT: Final = frozenset({"Assignment", "Status", "Turnout"})
+_CLIENT: Final = frozenset({"Assignment", "Served", "Status", "Turnout"})
 
 
 def __getattr__(name: str) -> object:

@@ -4,6 +4,7 @@ The OpenFeature provider is in ``turnout.client.openfeature`` and needs the ``op
 """
 
 from turnout.client.assignment import Assignment, FlagSource, State, Status
+from turnout.client.shadowing import Served
 from turnout.client.turnout import Turnout
 
-__all__ = ["Assignment", "FlagSource", "State", "Status", "Turnout"]
+__all__ = ["Assignment", "FlagSource", "Served", "State", "Status", "Turnout"]

@@ -21,6 +21,7 @@ class Assignment(NamedTuple):
     assignment: read it, never change it. ``reason`` is flagd's: STATIC, TARGETING_MATCH, DEFAULT, DISABLED or ERROR.
     ``generation`` numbers the traffic the unit was assigned under. ``error`` says what went wrong, if anything did.
     ``decided_by`` is the part of the flag that decided: see ``decidedBy`` of `turnout.resolver.Resolution`.
+    ``metadata`` is all that was published with the flag, shared like the value.
     """
 
     flag: str
@@ -31,6 +32,7 @@ class Assignment(NamedTuple):
     generation: int | None
     error: str | None
     decided_by: str | None = None
+    metadata: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Status:
     ``queued`` outcomes wait to be sent, ``sent`` ones are accepted by the controller, ``dropped`` ones are lost;
     ``drops`` counts these by reason: ``overflow``, ``invalid``, ``unattributed`` (there was no variant), ``refused``
     (by the controller), ``unknown`` (to the controller: the flag or the variant is gone), ``closed``.
+    ``shadows`` counts background answers of candidates: ``started``, ``shed`` because too many ran or waited already,
+    ``late`` (past their time limit), ``unjudged`` (comparing or scoring failed), ``unserved`` (no such system).
     """
 
     state: State
@@ -56,3 +60,4 @@ class Status:
     sent: int
     denied: bool = False
     drops: Mapping[str, int] = field(default_factory=dict[str, int])
+    shadows: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -15,12 +16,14 @@ from weakref import finalize
 
 from turnout.client import lifecycle
 from turnout.client.assignment import Assignment, Status
+from turnout.client.comparing import Compare
 from turnout.client.current import Current, OnChange, OnState, Resolves
 from turnout.client.disk import Cache, cache_file, default_folder
 from turnout.client.feed import Feed
 from turnout.client.http import Endpoint, endpoint
 from turnout.client.outcomes import outcome, subject
 from turnout.client.sender import Sender
+from turnout.client.shadowing import Score, Served, Shadowing, Terms
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.resolver import Resolution
 from turnout.resolver.conditions import Attributes
@@ -28,6 +31,7 @@ from turnout.resolver.conditions import Attributes
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 
 Listener = TypeVar("Listener")
+AnySystem = TypeVar("AnySystem")
 
 _log = logging.getLogger("turnout.client")
 # Half the time of calling the class, on the path that every request takes.
@@ -67,6 +71,8 @@ class Turnout:
         queue_size: int = 10_000,
         poll_every: float = 5.0,
         stream_every: float = 60.0,
+        shadow_places: int = 8,
+        shadow_timeout: float = 10.0,
     ) -> None:
         """Load the flags kept on disk, start listening, and wait at most ``wait`` seconds for the controller's.
 
@@ -75,18 +81,22 @@ class Turnout:
         each request, in seconds. ``wait`` ends early once the controller has failed and there are flags from disk; 0
         does not wait at all. At most ``queue_size`` outcomes wait to be sent, then the oldest are dropped. Where
         streams do not get through, flags are polled every ``poll_every`` seconds, and the stream is tried every
-        ``stream_every`` seconds. Raises InvalidInput when a setting cannot work; an absent controller is no error.
+        ``stream_every`` seconds. At most ``shadow_places`` candidates answer in the background at a time, each for at
+        most ``shadow_timeout`` seconds. Raises InvalidInput when a setting cannot work; an absent controller is no
+        error.
         """
         _check(queue_size=queue_size, poll_every=poll_every, stream_every=stream_every)
+        _check(shadow_places=shadow_places, shadow_timeout=shadow_timeout)
         url = url or os.environ.get("TURNOUT_URL") or DEFAULT_URL
         controller = endpoint(url, token or os.environ.get("TURNOUT_TOKEN") or None, timeout)
         self._current: Final = Current(controller.url)
         cache = Cache(_cache_path(cache_dir, controller))
         self._feed: Final = Feed(controller, self._current, cache, poll_every, stream_every)
         self._sender: Final = Sender(controller, queue_size)
+        self._shadowing: Final = Shadowing(self._sender, shadow_places, shadow_timeout)
         self._waking = threading.Lock()
         self._closed = False
-        self._forgotten: Final = finalize(self, _abandon, self._feed, self._sender)
+        self._forgotten: Final = finalize(self, _abandon, self._feed, self._sender, self._shadowing)
         self._forgotten.atexit = False
         lifecycle.opened(self)
         kept = cache.load()
@@ -106,7 +116,7 @@ class Turnout:
             _, variant, value, reason, _, error, metadata = self._current.snapshot.resolve(flag, unit, attributes)
             served = default if variant is None else value
             generation, decided_by = metadata.get("generation"), metadata.get("decidedBy")
-            return _assign(Assignment, (flag, variant, served, reason, unit, generation, error, decided_by))
+            return _assign(Assignment, (flag, variant, served, reason, unit, generation, error, decided_by, metadata))
         except Exception as error:
             return Assignment(flag, None, default, "ERROR", unit, None, f"{type(error).__name__}: {error}")
 
@@ -162,6 +172,60 @@ class Turnout:
             self._sender.drop("invalid", f"{type(error).__name__}: {error}")
             return False
 
+    def shadow(
+        self,
+        assignment: Assignment,
+        systems: Mapping[str, Callable[[], object]],
+        /,
+        served: Served,
+        *,
+        compare: Compare | str | None = None,
+        score: Score | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Ask the candidate in the background too, when the request is in a shadow's sample; tells whether it will be.
+
+        ``systems`` has a function by variant that answers this very request; the variant in shadow is called on
+        another thread, with the present context variables, for at most ``timeout`` seconds (``shadow_timeout`` unless
+        given), the judgement included. ``served`` is what the user got. Both answers are compared by ``compare``
+        (a function of stable's and the candidate's answer that gives 0 to 1, ``exact`` or ``token_overlap``; the
+        rollout's comparator unless given), and scored by ``score``. Never raises and never waits: when too many
+        candidates are busy the request is left out and counted, see ``status``.
+        """
+        return self._begin(self._shadowing.submit, assignment, systems, served, Terms(compare, score, timeout))
+
+    def shadow_async(
+        self,
+        assignment: Assignment,
+        systems: Mapping[str, Callable[[], Awaitable[object]]],
+        /,
+        served: Served,
+        *,
+        compare: Compare | str | None = None,
+        score: Score | None = None,
+        timeout: float | None = None,
+    ) -> bool:
+        """Like `shadow`, with coroutine functions that are called on the running event loop. Not awaited itself.
+
+        ``compare`` and ``score`` are plain functions; they run on a thread, with a time limit of their own.
+        """
+        return self._begin(self._shadowing.spawn, assignment, systems, served, Terms(compare, score, timeout))
+
+    def _begin(
+        self,
+        begin: Callable[[Assignment, Mapping[str, AnySystem], Served, Terms], bool],
+        assignment: Assignment,
+        systems: Mapping[str, AnySystem],
+        served: Served,
+        terms: Terms,
+    ) -> bool:
+        try:
+            self._wake()
+            return begin(assignment, systems, served, terms)
+        except Exception:
+            _log.exception("a shadow call could not be made")
+            return False
+
     @property
     def status(self) -> Status:
         """How the client is doing."""
@@ -180,6 +244,7 @@ class Turnout:
             sent=sender.sent,
             denied=current.denied or sender.denied,
             drops=drops,
+            shadows=self._shadowing.counts,
         )
 
     def wait_ready(self, timeout: float | None = None) -> bool:
@@ -203,7 +268,8 @@ class Turnout:
     def close(self, timeout: float = 2.0) -> None:
         """Deliver the outcomes, for at most ``timeout`` seconds, and stop the threads. Evaluation goes on working.
 
-        Outcomes that could not be delivered are lost, counted and logged. Closing again does nothing.
+        Half of the time is for candidates that still answer in the background. Outcomes that could not be delivered are
+        lost, counted and logged. Closing again does nothing.
         """
         with self._waking:
             if self._closed:
@@ -212,7 +278,9 @@ class Turnout:
         lifecycle.closed(self)
         self._forgotten.detach()
         self._feed.stop()
-        self._sender.flush(timeout)
+        end = time.monotonic() + timeout
+        self._shadowing.close(timeout / 2)
+        self._sender.flush(max(0.0, end - time.monotonic()))
         self._sender.stop()
         for thread in (self._feed, self._sender):
             thread.join(_JOIN_S)
@@ -223,6 +291,7 @@ class Turnout:
         self._current.after_fork()
         self._feed.after_fork()
         self._sender.after_fork()
+        self._shadowing.after_fork()
         self._current.snapshot = _Asleep(self._current.snapshot, self._wake)
 
     def __enter__(self) -> Self:
@@ -262,9 +331,10 @@ class _Asleep:
         return self.snapshot.resolve(key, unit, attributes)
 
 
-def _abandon(feed: Feed, sender: Sender) -> None:
+def _abandon(feed: Feed, sender: Sender, shadowing: Shadowing) -> None:
     """The client was forgotten without being closed."""
     feed.abandon()
+    shadowing.stop()
     sender.finish()
 
 
