@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from turnout.domain.metrics import metric_of
+from turnout.domain.metrics import AGREEMENT, metric_of
 from turnout.domain.outcomes import Outcome, beyond_stable, capped, exceedance
 from turnout.domain.plan import Bounds, Gate, Plan
 
@@ -39,11 +39,12 @@ class Measuring:
 def measuring_of(plan: Plan | None) -> dict[str, Measuring]:
     """What ``plan`` asks of each metric: its bounds and the limits of its quantile gates, each once; and the caps.
 
-    Rates have no bounds: they are 0 or 1.
+    Rates have no bounds: they are 0 or 1. Agreement is between the two.
     """
     stages = plan.stages if plan is not None else ()
     gates = [gate for stage in stages for gate in (*stage.gates, *stage.guardrails) if gate.source.kind == "outcomes"]
     bounds = {name: b for name, b in (plan.bounds if plan else {}).items() if metric_of(name).kind == "number"}
+    bounds[AGREEMENT] = Bounds(min=0, max=1)
     names = CAPPED | bounds.keys() | {gate.metric for gate in gates if gate.quantile is not None}
     return {name: _measuring(name, bounds.get(name), [g for g in gates if g.metric == name]) for name in sorted(names)}
 

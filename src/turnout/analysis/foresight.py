@@ -9,6 +9,7 @@ from typing import Literal
 
 from turnout.analysis.outlook import Conditions, Prospect, prospect
 from turnout.analysis.policy import alphas_of, shared_alpha
+from turnout.domain.bucketing import TOTAL
 from turnout.domain.expectation import Expectation
 from turnout.domain.plan import SAMPLE_RATIO, Gate, Plan, Stage
 
@@ -49,9 +50,18 @@ class StageOutlook:
 def foresee(plan: Plan, expected: Expectation) -> tuple[StageOutlook, ...]:
     """What is to be expected of every stage of ``plan``."""
     return tuple(
-        StageOutlook(index, stage, tuple(_foreseen(stage, plan.share(index), expected)))
+        StageOutlook(index, stage, tuple(_foreseen(stage, *_expected(stage, plan.share(index), expected))))
         for index, stage in enumerate(plan.stages)
     )
+
+
+def _expected(stage: Stage, share: float, expected: Expectation) -> tuple[float, Expectation]:
+    """The candidate's share, and the traffic of both arms together: in shadow both answer every request of a sample."""
+    if stage.shadow is None:
+        return share, expected
+    both = 2 * stage.shadow.sample / TOTAL
+    users = None if expected.users is None else expected.users * both
+    return 0.5, expected.model_copy(update={"requests_per_minute": expected.requests_per_minute * both, "users": users})
 
 
 def _foreseen(stage: Stage, share: float, expected: Expectation) -> Iterator[Foreseen]:

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from turnout.domain.flags import Comparator
+
 Compare = Callable[[object, object], float]
 """(stable's answer, the candidate's answer) -> agreement, 0 to 1; a boolean will do."""
 
@@ -30,7 +32,7 @@ def token_overlap(stable: object, candidate: object) -> float:
     return 2 * (one & two).total() / size if size else 1.0
 
 
-COMPARATORS: Final[dict[str, Compare]] = {"exact": exact, "token_overlap": token_overlap}
+COMPARATORS: Final[dict[Comparator, Compare]] = {"exact": exact, "token_overlap": token_overlap}
 """The comparators that a rollout spec can name."""
 
 

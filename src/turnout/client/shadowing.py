@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from turnout.client.assignment import Assignment
 from turnout.client.background import TIMED_OUT, Background, Done, told
@@ -21,12 +21,11 @@ from turnout.client.comparing import COMPARATORS, Compare
 from turnout.client.outcomes import Subject, outcome
 from turnout.client.sender import Sender
 from turnout.domain.bucketing import bucket
+from turnout.domain.flags import Comparator
+from turnout.domain.metrics import AGREEMENT
 
 Score = Callable[[Any], float]
 """An answer -> its quality, on the caller's scale."""
-
-AGREEMENT: Final = "agreement"
-"""The candidate's metric of how alike both answers are, 0 to 1."""
 
 _log = logging.getLogger("turnout.client")
 
@@ -51,7 +50,7 @@ class Terms:
     ``compare`` is a name or a function (none: as published). ``limit_s`` is in seconds (none: the client's).
     """
 
-    compare: Compare | str | None = None
+    compare: Compare | Comparator | None = None
     score: Score | None = None
     limit_s: float | None = None
 
@@ -247,7 +246,10 @@ class _Trial:
         chosen = self.terms.compare
         if callable(chosen):
             return chosen
-        return COMPARATORS[chosen or str(self.assignment.metadata.get("shadowComparator", "exact"))]
+        name = chosen or self.assignment.metadata.get("shadowComparator", "exact")
+        if name not in COMPARATORS:
+            raise ValueError(f"there is no comparison {name!r}; there are {', '.join(COMPARATORS)}")
+        return COMPARATORS[cast("Comparator", name)]
 
     def _judged(self, judgement: Callable[[], float]) -> float | None:
         try:

@@ -25,6 +25,7 @@ from turnout.client.outcomes import outcome, subject
 from turnout.client.sender import Sender
 from turnout.client.shadowing import Score, Served, Shadowing, Terms
 from turnout.domain.errors import InvalidInput, Problem
+from turnout.domain.flags import Comparator
 from turnout.resolver import Resolution
 from turnout.resolver.conditions import Attributes
 
@@ -179,7 +180,7 @@ class Turnout:
         /,
         served: Served,
         *,
-        compare: Compare | str | None = None,
+        compare: Compare | Comparator | None = None,
         score: Score | None = None,
         timeout: float | None = None,
     ) -> bool:
@@ -201,7 +202,7 @@ class Turnout:
         /,
         served: Served,
         *,
-        compare: Compare | str | None = None,
+        compare: Compare | Comparator | None = None,
         score: Score | None = None,
         timeout: float | None = None,
     ) -> bool:

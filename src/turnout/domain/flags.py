@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Final, cast
+from typing import Annotated, Final, Literal, cast
 
 from pydantic import (
     BeforeValidator,
@@ -202,11 +202,19 @@ class Segment(Frozen):
         return self
 
 
+Comparator = Literal["exact", "token_overlap"]
+"""How services compare two answers: whether they are equal, or how many words they share."""
+
+
 class Shadow(Frozen):
-    """A ``variant`` that also answers, in the background, the requests of ``sample`` units in 100000."""
+    """A ``variant`` that also answers, in the background, the requests of ``sample`` units in 100000.
+
+    Services compare both answers by ``comparator``, unless they have a comparison of their own; None leaves it to them.
+    """
 
     variant: Name
     sample: Annotated[int, Field(strict=True, ge=0, le=TOTAL)] = TOTAL
+    comparator: Comparator | None = None
 
 
 class Traffic(Frozen):

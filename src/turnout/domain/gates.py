@@ -8,7 +8,7 @@ from typing import Final, Self
 from pydantic import Field, model_validator
 
 from turnout.domain.errors import Problem
-from turnout.domain.metrics import KNOWN_METRICS, Metric, metric_of
+from turnout.domain.metrics import AGREEMENT, KNOWN_METRICS, Metric, metric_of
 from turnout.domain.plan import SAMPLE_RATIO, SCORE, Bounds, Gate
 from turnout.domain.problems import Faults
 
@@ -142,6 +142,9 @@ def _comparison_faults(gate: Gate) -> Iterator[Problem]:
     if gate.versus is not None and gate.margin is None and gate.ratio is None and not _usual_allowance(gate):
         why = f"how much worse {gate.metric} may be than stable's has no usual value"
         yield Problem("versus", why, "add a margin in its unit, or a ratio", _shown(gate.versus))
+    if gate.versus is not None and gate.metric == AGREEMENT:
+        why = "is between the candidate and stable already, and stable has none of its own"
+        yield Problem("versus", f"{gate.metric} {why}", "write min: 0.9 instead", _shown(gate.versus))
     if gate.better is not None and gate.metric in KNOWN_METRICS:
         why = f"which way {gate.metric} is better is known"
         yield Problem("better", why, "remove it", _shown(gate.better))

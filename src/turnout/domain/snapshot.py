@@ -74,7 +74,8 @@ def definition(published: PublishedFlag) -> dict[str, JsonValue]:
     Its metadata: ``generation``, ``stable``, ``rollout`` (the id, if one made the traffic), ``stopped`` (only if so),
     ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are any),
     ``holdout`` and ``layer`` (names, likewise), ``shadow``, ``shadowSample`` and ``shadowSeed`` (the variant that
-    answers in the background for so many units in 100000, drawn by the hash of seed and unit).
+    answers in the background for so many units in 100000, drawn by the hash of seed and unit), ``shadowComparator``
+    (how both answers are compared; only if the rollout says).
     """
     flag, traffic = published.definition, published.traffic
     targeting = None if published.stopped else _targeting(flag, traffic)
@@ -168,4 +169,6 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
     if traffic.shadow is not None and traffic.shadow.sample:
         metadata["shadow"], metadata["shadowSample"] = traffic.shadow.variant, traffic.shadow.sample
         metadata["shadowSeed"] = f"{flag.hash_seed}:shadow:"
+        if traffic.shadow.comparator is not None:
+            metadata["shadowComparator"] = traffic.shadow.comparator
     return metadata

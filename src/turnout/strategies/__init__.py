@@ -20,8 +20,9 @@ from turnout.strategies._pipeline import Part, PartSpec, concatenated
 from turnout.strategies._ramp import along
 from turnout.strategies.canary import Canary
 from turnout.strategies.gradual import Gradual
+from turnout.strategies.shadow import Shadow
 
-__all__ = ["Canary", "Gradual", "RolloutSpec", "along", "compile_plan", "parse_spec"]
+__all__ = ["Canary", "Gradual", "RolloutSpec", "Shadow", "along", "compile_plan", "parse_spec"]
 
 
 class RolloutSpec(Policies):

@@ -8,5 +8,6 @@ from pydantic import Field
 
 from turnout.strategies.canary import Canary
 from turnout.strategies.gradual import Gradual
+from turnout.strategies.shadow import Shadow
 
-Strategy = Annotated[Canary | Gradual, Field(discriminator="kind")]
+Strategy = Annotated[Canary | Gradual | Shadow, Field(discriminator="kind")]

@@ -50,10 +50,7 @@ class Ramp:
             deadline=spec.deadline if spec.deadline is not None else max(self.hold, LEAST_DEADLINE),
             check_every=spec.check_every,
             gates=askable(spec.gates, share),
-            guardrails=tuple(
-                gate.model_copy(update={"on_fail": gate.on_fail or self.on_guardrail})
-                for gate in askable(_with_the_split(spec), share)
-            ),
+            guardrails=guarding(askable(_with_the_split(spec), share), self.on_guardrail),
             on_fail=self.on_fail,
             on_no_data=spec.on_no_data,
             on_inconclusive=spec.on_inconclusive,
@@ -66,17 +63,17 @@ class Ramp:
 
 def along(spec: Policies, plan: Plan) -> Plan:
     """``plan`` with what ``spec`` asks, how often and within which bounds: other questions on the same way."""
-    stages = tuple(
-        stage.model_copy(
-            update={
-                "gates": askable(spec.gates, plan.share(index) * 100),
-                "guardrails": askable(_with_the_split(spec), plan.share(index) * 100),
-                "check_every": spec.check_every,
-            }
-        )
-        for index, stage in enumerate(plan.stages)
-    )
+    stages = tuple(_asking(spec, stage, plan.share(index) * 100) for index, stage in enumerate(plan.stages))
     return plan.model_copy(update={"stages": stages, "bounds": spec.bounds})
+
+
+def _asking(spec: Policies, stage: Stage, share: float) -> Stage:
+    if stage.shadow is not None:
+        gates, guardrails = in_shadow(spec.gates), in_shadow(spec.guardrails)
+    else:
+        gates, guardrails = askable(spec.gates, share), askable(_with_the_split(spec), share)
+    update = {"gates": gates, "guardrails": guardrails, "check_every": spec.check_every}
+    return stage.model_copy(update=update)
 
 
 def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
@@ -88,6 +85,16 @@ def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
 def askable(gates: Sequence[Gate], share: float) -> tuple[Gate, ...]:
     """The gates that can be asked at ``share`` percent, complete: at 100 no stable traffic is left to compare with."""
     return tuple(completed(gate) for gate in gates if share < 100 or not _needs_both_arms(gate))
+
+
+def in_shadow(gates: Sequence[Gate]) -> tuple[Gate, ...]:
+    """The gates that can be asked in shadow, complete: both sides answer the same users, who are not split."""
+    return tuple(completed(gate) for gate in gates if gate.metric != SAMPLE_RATIO)
+
+
+def guarding(gates: Sequence[Gate], on_fail: Recourse) -> tuple[Gate, ...]:
+    """Guardrails that do ``on_fail`` unless they say otherwise."""
+    return tuple(gate.model_copy(update={"on_fail": gate.on_fail or on_fail}) for gate in gates)
 
 
 def _needs_both_arms(gate: Gate) -> bool:

@@ -117,6 +117,7 @@ def test_a_plan_as_data_is_exact() -> None:
     assert stages[1] == {
         "name": "50 %",
         "share": 0.5,
+        "shadow": None,
         "hold_seconds": 86400.0,
         "begins_at": "2026-06-02T08:00:00+00:00",
         "ends_at": "2026-06-03T08:00:00+00:00",

@@ -21,6 +21,7 @@ from turnout.domain.outcomes import Outcome
 
 PUBLISHED = {"stable": "old", "shadow": "new", "shadowSample": 100_000, "shadowSeed": "engine:shadow:", "generation": 3}
 GOOD = Served("the cat sat", latency_ms=12.5)
+SOON = 0.2
 
 
 class Kept(Sender):
@@ -58,8 +59,8 @@ def sender() -> Kept:
 
 @pytest.fixture
 def shadowing(sender: Kept) -> Iterator[Shadowing]:
-    """Two places and a short limit."""
-    made = Shadowing(sender, places=2, limit_s=0.2, waiting=2)
+    """Two places, and two more may wait."""
+    made = Shadowing(sender, places=2, limit_s=20, waiting=2)
     yield made
     made.stop()
 
@@ -171,7 +172,9 @@ def test_a_known_quality_is_not_scored_again(shadowing: Shadowing, sender: Kept)
 def test_a_candidate_that_hangs_fails_at_its_limit(shadowing: Shadowing, sender: Kept) -> None:
     """It is reported once, as failed and as slow as the limit; what it answers afterwards counts for nothing."""
     release = threading.Event()
-    assert shadowing.submit(assigned(), {"new": lambda: release.wait(20) and "late"}, GOOD, Terms(score=len))
+    assert shadowing.submit(
+        assigned(), {"new": lambda: release.wait(20) and "late"}, GOOD, Terms(score=len, limit_s=SOON)
+    )
     stable, candidate = map(one, sender.sides())
     assert (candidate.ok, candidate.latency_ms, candidate.values) == (False, 200, {})
     assert stable.ok
@@ -185,8 +188,7 @@ def test_a_candidate_that_eats_its_queue_is_shed(shadowing: Shadowing, sender: K
     """Two hang and two wait; of hundreds more none is asked or waited for, and none is reported for either side."""
     release = threading.Event()
     systems = {"new": lambda: release.wait(20)}
-    terms = Terms(limit_s=30)
-    taken = sum(shadowing.submit(assigned(), systems, GOOD, terms) for _ in range(500))
+    taken = sum(shadowing.submit(assigned(), systems, GOOD, Terms()) for _ in range(500))
     assert taken == 4
     assert shadowing.counts["shed"] == 496
     assert sender.kept == []
@@ -201,7 +203,7 @@ def test_a_candidate_that_eats_its_queue_is_shed(shadowing: Shadowing, sender: K
         Terms(lambda *_: 1 / 0),
         Terms(lambda *_: 2.0),
         Terms(lambda *_: float("nan")),
-        Terms("no such"),
+        Terms("no such"),  # type: ignore[arg-type]  # on purpose
         Terms(score=lambda _: float("much")),
     ],
 )
@@ -222,12 +224,12 @@ def test_a_judgement_that_fails_is_left_out(
 def test_a_judgement_that_hangs_is_no_failure_of_the_candidate(shadowing: Shadowing, sender: Kept) -> None:
     """The candidate had answered; only the score is missing."""
     release = threading.Event()
-    shadowing.submit(assigned(), {"new": lambda: "b"}, GOOD, Terms(score=lambda _: float(release.wait(20))))
+    terms = Terms(score=lambda _: float(release.wait(20)), limit_s=SOON)
+    shadowing.submit(assigned(), {"new": lambda: "b"}, GOOD, terms)
     _, candidate = map(one, sender.sides())
     release.set()
     assert (candidate.ok, candidate.quality, candidate.values) == (True, None, {"agreement": 0})
-    assert candidate.latency_ms is not None
-    assert candidate.latency_ms < 200
+    assert candidate.latency_ms != 200
     assert shadowing.counts["unjudged"] == 1
 
 
@@ -266,7 +268,7 @@ def test_a_forked_child_shadows_on_its_own(shadowing: Shadowing, sender: Kept) -
     """Whatever hangs in the parent takes no place in a child, and is not reported by it."""
     release = threading.Event()
     for _ in range(4):
-        shadowing.submit(assigned(), {"new": lambda: release.wait(20)}, GOOD, Terms(limit_s=30))
+        shadowing.submit(assigned(), {"new": lambda: release.wait(20)}, GOOD, Terms())
     child = os.fork()
     if child == 0:
         shadowing.after_fork()
@@ -341,7 +343,7 @@ async def test_coroutines_that_fail_hang_or_resist(shadowing: Shadowing, sender:
     _, candidate = await sender.later(3)
     assert [o.ok for o in candidate] == [False] * 3
     for _ in range(2):
-        assert shadowing.spawn(assigned(), {"new": resists}, GOOD, Terms())
+        assert shadowing.spawn(assigned(), {"new": resists}, GOOD, Terms(limit_s=SOON))
     _, candidate = await sender.later(5)
     assert [(o.ok, o.latency_ms) for o in candidate[3:]] == [(False, 200)] * 2
     assert not shadowing.spawn(assigned(), {"new": resists}, GOOD, Terms())

@@ -69,7 +69,8 @@ def parse_metric(text: str) -> Metric:
     if found is None or not found["column"].strip():
         raise _problem(text, "is no metric")
     column, known = found["column"], found["column"] in KNOWN_METRICS
-    kind, quantile = _kind(text, found["kind"] or (metric_of(column).kind if known else "mean"))
+    plain = not known or metric_of(column).fractions
+    kind, quantile = _kind(text, found["kind"] or ("mean" if plain else metric_of(column).kind))
     limit = None if found["sign"] is None else _limit(text, found["limit"], kind)
     by_limit: Better | None = None if limit is None else ("lower" if found["sign"] == "<=" else "higher")
     said: Better | None = None if found["better"] is None else ("higher" if found["better"] == "higher" else "lower")

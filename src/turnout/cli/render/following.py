@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from turnout.cli.render.plan import ACTS, failed_gate
-from turnout.cli.render.words import percent, span
+from turnout.cli.render.words import gives, span
 from turnout.cli.views import RolloutView
 from turnout.domain.plan import Gate, Stage, Undecided
 from turnout.domain.recourse import policy_of
@@ -22,7 +22,7 @@ def next_step(view: RolloutView) -> str:
     """What would happen next, and what a person can do."""
     match view.state:
         case State.SCHEDULED:
-            share = f" with {percent(view.plan.share(0))}" if view.plan is not None else ""
+            share = f" with {gives(view.plan.stages[0], view.plan.share(0))}" if view.plan is not None else ""
             return f"stage 1 begins{share} once a worker runs"
         case State.RUNNING:
             return _judged(view)
@@ -34,9 +34,24 @@ def next_step(view: RolloutView) -> str:
             verb = "approve" if view.upcoming is not None and view.upcoming.approval else "promote"
             return f"turnout {verb} {view.flag} --reason … begins {_next_stage(view)}"
         case State.COMPLETED:
-            return f"nothing; {view.candidate} serves everybody"
+            return f"nothing; {f'{view.candidate} serves everybody' if _adopts(view) else completed(view)}"
         case _:
             return f"turnout history {view.flag} tells why; turnout start begins another rollout"
+
+
+def completed(view: RolloutView) -> str:
+    """What a rollout leaves behind when it completes."""
+    match view.plan.end if view.plan is not None else "adopt":
+        case "adopt":
+            return f"{view.candidate} is the stable variant"
+        case "stay":
+            return "the traffic stays as it is"
+        case "return":
+            return f"all users get {view.stable}"
+
+
+def _adopts(view: RolloutView) -> bool:
+    return view.plan is None or view.plan.end == "adopt"
 
 
 def _judged(view: RolloutView) -> str:
@@ -54,7 +69,9 @@ def _judged(view: RolloutView) -> str:
 def _passed(view: RolloutView) -> str:
     stage = view.upcoming
     if stage is None:
-        return f"{view.candidate} becomes the stable variant and the rollout completes"
+        if _adopts(view):
+            return f"{view.candidate} becomes the stable variant and the rollout completes"
+        return f"the rollout completes and {completed(view)}"
     approved = view.last is not None and view.last.kind == "approved"
     if (stage.approval is not None or stage.manual) and not approved:
         return f"it waits for {need(stage)} before {_next_stage(view)}"
@@ -62,7 +79,9 @@ def _passed(view: RolloutView) -> str:
 
 
 def _next_stage(view: RolloutView) -> str:
-    share = f" with {percent(view.plan.share(view.stage + 1))}" if view.plan is not None and view.upcoming else ""
+    share = ""
+    if view.plan is not None and view.upcoming is not None:
+        share = f" with {gives(view.upcoming, view.plan.share(view.stage + 1))}"
     return f"stage {view.stage + 2}{share}"
 
 

@@ -13,7 +13,7 @@ from turnout.cli.render.checks import checks_drawn
 from turnout.cli.render.following import need, next_step
 from turnout.cli.render.history import decision_text
 from turnout.cli.render.rollout import sentence, title
-from turnout.cli.render.words import bar, percent, span, table
+from turnout.cli.render.words import bar, gives, span, table
 from turnout.cli.views import RolloutView, Told
 from turnout.domain.rollout import State
 
@@ -47,7 +47,7 @@ def stages_table(view: RolloutView) -> Table:
         mark, done = _mark(view, index)
         words = f"{span(stage.hold)}" if index != view.stage else f"{span(view.left)} left of {span(stage.hold)}"
         waits = f"  after {need(stage)}" if stage.approval is not None or stage.manual else ""
-        share = percent(view.plan.share(index)) if view.plan is not None else ""
+        share = gives(stage, view.plan.share(index)) if view.plan is not None else ""
         style = "bold" if index == view.stage and not view.state.ended else "dim"
         grid.add_row(mark, str(index + 1), share, bar(done, _BAR), words + waits, style=style)
     return grid

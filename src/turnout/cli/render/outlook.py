@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from turnout.cli.render.words import count, number, percent, span, table
+from turnout.cli.render.words import count, gives, number, span, table
 from turnout.domain.metrics import metric_of
 from turnout.domain.plan import Gate, Plan
 
@@ -100,7 +100,7 @@ def _stages(plan: Plan, alike: Sequence[StageOutlook]) -> str:
 
 
 def _named(plan: Plan, index: int) -> str:
-    return f"{index + 1} ({percent(plan.share(index))})"
+    return f"{index + 1} ({gives(plan.stages[index], plan.share(index))})"
 
 
 def _label(one: Foreseen) -> str:

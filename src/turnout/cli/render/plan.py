@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from turnout.cli.render.words import count, minute, moment, percent, spaced, span, table
+from turnout.cli.render.words import count, gives, minute, moment, spaced, span, table
+from turnout.domain.bucketing import TOTAL
 from turnout.domain.plan import SAMPLE_RATIO, Gate, Plan, Stage, Undecided
 
 ACTS: dict[Undecided, str] = {
@@ -77,7 +78,7 @@ def _stages(dates: Sequence[StageDate]) -> Table:
     for number, date in enumerate(dates, 1):
         grid.add_row(
             str(number),
-            percent(date.share),
+            gives(date.stage, date.share),
             span(date.stage.hold),
             shown(date.begins),
             shown(date.ends),
@@ -167,6 +168,7 @@ def plan_data(plan: Plan, start: datetime) -> dict[str, object]:
             {
                 "name": date.stage.name,
                 "share": date.share,
+                "shadow": date.stage.shadow.sample / TOTAL if date.stage.shadow else None,
                 "hold_seconds": date.stage.hold.total_seconds(),
                 "begins_at": date.begins.isoformat(),
                 "ends_at": date.ends.isoformat(),

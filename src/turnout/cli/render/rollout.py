@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from turnout.cli.render.checks import checks_table
-from turnout.cli.render.following import need, next_step
+from turnout.cli.render.following import completed, need, next_step
 from turnout.cli.render.words import (
     BLOCKED,
     STATE_STYLES,
     bar,
     count,
+    gives,
     minute,
     moment,
     percent,
@@ -64,8 +65,14 @@ def sentence(view: RolloutView, now: datetime) -> Text:
         words = f"{view.summary or 'No worker has begun it yet'}; {_began(view)}."
     else:
         where = f"Stage {view.stage + 1} of {len(view.plan.stages)}"
-        words = f"{where}: {percent(view.share)} of the users get {view.candidate}. {_standing(view)}; {_began(view)}."
+        words = f"{where}: {percent(view.share)} of the users get {view.candidate}{_beside(view)}. "
+        words += f"{_standing(view)}; {_began(view)}."
     return Text(words, style=STATE_STYLES[view.state])
+
+
+def _beside(view: RolloutView) -> str:
+    stage = view.here
+    return "" if stage is None or stage.shadow is None else f", which answers {gives(stage, view.share)}"
 
 
 def _began(view: RolloutView) -> str:
@@ -75,7 +82,7 @@ def _began(view: RolloutView) -> str:
 def _end(view: RolloutView) -> str:
     match view.state:
         case State.COMPLETED:
-            return f"{view.candidate} is the stable variant"
+            return completed(view)
         case State.FAILED:
             return view.summary or "the rollout could not go on"
         case _:
@@ -139,5 +146,6 @@ def started_text(view: RolloutView) -> Text:
     """What starting a rollout says."""
     text = f"started {spaced(view.strategy)} of {view.flag} to {view.candidate}: "
     if view.plan is not None:
-        text += f"{count(len(view.plan.stages), 'stage')}, the first gives it {percent(view.plan.share(0))}; "
+        first = gives(view.plan.stages[0], view.plan.share(0))
+        text += f"{count(len(view.plan.stages), 'stage')}, the first gives it {first}; "
     return Text(f"{text}follow it with: turnout watch {view.flag}")

@@ -8,7 +8,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from turnout.domain.bucketing import TOTAL
 from turnout.domain.durations import format_duration
+from turnout.domain.plan import Stage
 from turnout.domain.rollout import State
 from turnout.domain.verdicts import Verdict
 
@@ -60,6 +62,11 @@ def verdict_text(verdict: Verdict) -> Text:
 def percent(share: float) -> str:
     """A share of 0..1 in percent: ``0.125`` is ``12.5 %``."""
     return f"{round(share * 100, 3):g} %"
+
+
+def gives(stage: Stage, share: float) -> str:
+    """What a stage gives the candidate: ``5 %`` of the users, or the requests of ``20 % in shadow``."""
+    return percent(share) if stage.shadow is None else f"{percent(stage.shadow.sample / TOTAL)} in shadow"
 
 
 def number(value: float | None) -> str:
