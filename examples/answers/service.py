@@ -1,12 +1,16 @@
-"""How a service uses Turnout: ask which system serves a user, call it, report how it went. There is no more to it."""
+"""How a service uses Turnout: ask which system serves a user, call it, report how it went.
+
+Let the candidate answer in shadow too while the rollout wants that. There is no more to it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
-from turnout.client import Turnout
+from turnout.client import Served, Turnout
 
 from .queries import Query, reciprocal_rank
 
@@ -42,7 +46,20 @@ class AnswerService:
         latency = _since(begun)
         quality = reciprocal_rank(answer, query.relevant)
         self._turnout.report(assignment, ok=quality > 0, latency_ms=latency, quality=quality)
+        self._turnout.shadow(
+            assignment,
+            {name: partial(system, query.text) for name, system in self._systems.items()},
+            Served(answer, latency_ms=latency, quality=quality),
+            compare=in_common,
+            score=lambda other: reciprocal_rank(other, query.relevant),
+        )
         return answer
+
+
+def in_common(one: Sequence[str], other: Sequence[str]) -> float:
+    """The share of the documents of two answers that both have (P. Jaccard, 1901): 1 for none in either."""
+    ours, theirs = set(one), set(other)
+    return len(ours & theirs) / len(ours | theirs) if ours or theirs else 1.0
 
 
 def _since(begun: float) -> float:

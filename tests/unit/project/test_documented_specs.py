@@ -21,6 +21,14 @@ def specs_in(page: str) -> list[dict[str, Any]]:
     return [spec for spec in read if isinstance(spec, dict)]
 
 
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs" / "strategies").glob("*.md")))
+def test_every_strategy_has_a_complete_spec(page: str) -> None:
+    """The page of a strategy shows a spec of it that can be started as it stands."""
+    specs = specs_in(f"docs/strategies/{page}")
+    kind = page.removesuffix(".md").replace("-", "_")
+    assert kind in {compile_plan(parse_spec(spec), "perplexity").strategy for spec in specs}
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/rollouts.md"])
 def test_documented_specs_are_accepted(page: str) -> None:
     """What a page shows as a spec can be started as it stands."""
