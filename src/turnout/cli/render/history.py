@@ -11,6 +11,7 @@ from rich.text import Text
 from turnout.cli.render.checks import check_line
 from turnout.cli.render.words import STATE_STYLES, VERDICT_STYLES, minute, moment, percent, spaced, span
 from turnout.cli.views import RolloutView, Told
+from turnout.domain.bucketing import TOTAL
 from turnout.domain.rollout import Decision, DecisionKind
 
 
@@ -72,8 +73,11 @@ def deed(decision: Decision, view: RolloutView) -> str:
     """What the rollout did, in a few words."""
     of = f" of {len(view.plan.stages)}" if view.plan is not None else ""
     share = percent(decision.share)
+    given = f"{share} {view.candidate}"
+    if decision.shadow is not None:
+        given = f"{view.candidate} in shadow for {percent(decision.shadow.sample / TOTAL)}"
     return _DEEDS.get(decision.kind, spaced(decision.kind).capitalize()).format(
-        stage=f"stage {decision.stage + 1}{of} ({share} {view.candidate})",
+        stage=f"stage {decision.stage + 1}{of} ({given})",
         share=share,
         stable=view.stable,
         candidate=view.candidate,
