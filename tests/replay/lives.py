@@ -16,6 +16,7 @@ STRATEGY = {"kind": "gradual", "stages": [5, 25, 50, 100], "stage_duration": "0.
 STEPS = GRADUAL | {"strategy": STRATEGY, "deadline": "1s"}
 CANARY = canary(observation_period="0.4s")
 BY_HAND = canary(observation_period="0.4s", auto_promote=False, auto_rollback=False)
+SHADOW = GRADUAL | {"strategy": {"kind": "shadow", "duration": "0.4s", "sample": 20}}
 APPROVED = STEPS | {"approvals": [{"before": "50%", "by": "approver"}]}
 SHORTEST_HISTORY = 50
 
@@ -58,6 +59,16 @@ async def canary_by_hand(env: WorkflowEnvironment) -> Rollout:
         await rollout.update("promote")
         await rollout.ended()
     return rollout
+
+
+async def shadow_completed(env: WorkflowEnvironment) -> Rollout:
+    """Nobody is moved, and nobody is to be moved back."""
+    return await lived(env, SHADOW)
+
+
+async def shadow_stopped(env: WorkflowEnvironment) -> Rollout:
+    """A guardrail fails on what was answered in shadow."""
+    return await lived(env, SHADOW, Script({0: [guardrail(SOON)]}))
 
 
 async def gradual_went_back(env: WorkflowEnvironment) -> Rollout:
@@ -166,6 +177,8 @@ LIVES: tuple[Life, ...] = (
     canary_completed,
     canary_rolled_back,
     canary_by_hand,
+    shadow_completed,
+    shadow_stopped,
     gradual_went_back,
     gradual_approved,
     gradual_held,

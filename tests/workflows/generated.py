@@ -44,7 +44,14 @@ _canary = st.fixed_dictionaries(
         "auto_rollback": st.booleans(),
     }
 )
-_part = (_gradual | _canary).map(lambda strategy: {"strategy": strategy})
+_shadow = st.fixed_dictionaries(
+    {
+        "kind": st.just("shadow"),
+        "duration": st.sampled_from(["1h", "5h", "24h"]),
+        "sample": st.sampled_from([1, 100]),
+    }
+)
+_part = (_gradual | _canary | _shadow).map(lambda strategy: {"strategy": strategy})
 _ways = _part | st.lists(_part, min_size=1, max_size=3).map(lambda parts: {"pipeline": parts})
 _approval = st.fixed_dictionaries({"before": st.integers(2, 100), "by": st.sampled_from([None, "approver"])})
 

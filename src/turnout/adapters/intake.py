@@ -44,7 +44,8 @@ def measuring_of(plan: Plan | None) -> dict[str, Measuring]:
     stages = plan.stages if plan is not None else ()
     gates = [gate for stage in stages for gate in (*stage.gates, *stage.guardrails) if gate.source.kind == "outcomes"]
     bounds = {name: b for name, b in (plan.bounds if plan else {}).items() if metric_of(name).kind == "number"}
-    bounds[AGREEMENT] = Bounds(min=0, max=1)
+    if any(gate.metric == AGREEMENT for gate in gates):
+        bounds[AGREEMENT] = Bounds(min=0, max=1)
     names = CAPPED | bounds.keys() | {gate.metric for gate in gates if gate.quantile is not None}
     return {name: _measuring(name, bounds.get(name), [g for g in gates if g.metric == name]) for name in sorted(names)}
 

@@ -17,6 +17,7 @@ from turnout.adapters.tally import Series, Window, WindowKey, gathered
 from turnout.domain.bucketing import cluster
 from turnout.domain.outcomes import ANY_METRIC, Outcome, beyond_stable, capped, exceedance
 from turnout.domain.plan import Bounds, Gate, JsonSource, Plan, Stage
+from turnout.strategies import compile_plan, parse_spec
 
 _NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 _FACTS = {"f": FlagFacts(1, frozenset({"old", "new"}), "old", measuring_of(None))}
@@ -132,6 +133,22 @@ def test_a_plan_asks_for_bounds_thresholds_and_limits() -> None:
             frozen=((beyond_stable("response_time", 0.9), 0.9),),
         ),
     }
+
+
+def test_agreement_is_between_nothing_and_all() -> None:
+    """Where a gate asks for it, so that what is tested of rates holds for it."""
+    plan = compile_plan(
+        parse_spec(
+            {
+                "flag": "f",
+                "candidate": "new",
+                "strategy": {"kind": "shadow"},
+                "gates": [{"metric": "agreement", "min": 0.5}],
+            }
+        ),
+        "old",
+    )
+    assert measuring_of(plan)["agreement"] == Measuring(low=0, high=1)
 
 
 @pytest.mark.parametrize("used", [0, 1, 599, 600, 1024])
