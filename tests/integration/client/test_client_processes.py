@@ -141,7 +141,8 @@ def test_a_closed_client_stays_closed_in_a_child(client: Turnout) -> None:
     assert in_child(work) == [True, False, 1]
 
 
-def _run(program: str, *arguments: str) -> str:
+def run(program: str, *arguments: str) -> str:
+    """What a Python program writes, which must succeed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program, *arguments],
@@ -157,7 +158,7 @@ def _run(program: str, *arguments: str) -> str:
 
 def test_outcomes_are_delivered_at_exit(controller: Controller) -> None:
     """A program that ends without closing its client still delivers what it reported."""
-    _run(
+    run(
         "import sys, turnout\n"
         "client = turnout.Turnout(sys.argv[1], cache_dir=None, wait=20)\n"
         "client.report(client.resolve('answer-engine', 'user-1'), ok=True, id='last-words')\n",
@@ -168,7 +169,7 @@ def test_outcomes_are_delivered_at_exit(controller: Controller) -> None:
 
 def test_importing_starts_nothing() -> None:
     """Importing the package starts no thread and loads no HTTP client before a name is used."""
-    out = _run(
+    out = run(
         "import sys, threading, turnout, turnout.domain.flags\n"
         "print('httpx' in sys.modules, end=' ')\n"
         "turnout.Turnout\n"
