@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from turnout.domain.flags import Comparator
 
-Compare = Callable[[object, object], float]
+Compare = Callable[[Any, Any], float]
 """(stable's answer, the candidate's answer) -> agreement, 0 to 1; a boolean will do."""
 
 _TOKEN: Final = re.compile(r"\w+")

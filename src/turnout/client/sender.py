@@ -173,7 +173,8 @@ class Sender:
                     pieces.append(piece)
 
     def _send(self, http: httpx.Client, piece: Sequence[Outcome]) -> Verdict:
-        body = _BODY.dump_json({"outcomes": list(piece)}, exclude_none=True)
+        # What goes without saying stays unsaid: a controller of an earlier version may not know the field.
+        body = _BODY.dump_json({"outcomes": list(piece)}, exclude_defaults=True)
         try:
             answer = http.post(INTAKE, content=body, headers={"Content-Type": "application/json"})
         except httpx.HTTPError as error:

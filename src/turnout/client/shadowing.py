@@ -55,19 +55,16 @@ class Terms:
     limit_s: float | None = None
 
 
-def shadow_of(assignment: Assignment) -> str | None:
-    """The variant that is to answer this request in the background too, if any.
+def shadow_of(metadata: Mapping[str, Any], served: str | None, unit: str | None) -> str | None:
+    """The variant that is to answer the requests of ``unit`` in the background too, if any.
 
-    Of the users who were served the stable variant it is the published sample:
-    ``bucket(shadowSeed, unit) < shadowSample``.
+    ``metadata`` is that of the evaluation which gave the unit the variant ``served``. Of the users who are served the
+    stable variant it is the published sample: ``bucket(shadowSeed, unit) < shadowSample``.
     """
-    metadata = assignment.metadata
     variant = metadata.get("shadow")
-    if not isinstance(variant, str) or variant == assignment.variant or not assignment.unit:
+    if not isinstance(variant, str) or variant == served or not unit or served != metadata.get("stable"):
         return None
-    if assignment.variant != metadata.get("stable"):
-        return None
-    return variant if bucket(metadata["shadowSeed"], assignment.unit) < metadata["shadowSample"] else None
+    return variant if bucket(metadata["shadowSeed"], unit) < metadata["shadowSample"] else None
 
 
 class Shadowing:
@@ -159,7 +156,7 @@ class Shadowing:
     def _trial(
         self, assignment: Assignment, systems: Mapping[str, object], served: Served, terms: Terms
     ) -> _Trial | None:
-        variant = shadow_of(assignment)
+        variant = shadow_of(assignment.metadata, assignment.variant, assignment.unit)
         if variant is None:
             return None
         if variant not in systems:

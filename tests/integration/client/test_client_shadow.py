@@ -39,7 +39,7 @@ def test_both_sides_reach_the_controller(controller: Controller, client: Turnout
     client.report(assignment, ok=True, latency_ms=5)
     assert client.shadow(assignment, {"lightrag": lambda: "a b d"}, Served("a b c", latency_ms=5))
     eventually(lambda: client.flush() and len(controller.stored) == 3)
-    sides = {(o["variant"], o["mode"]): o for o in controller.stored.values()}
+    sides = {(o["variant"], o.get("mode", "serve")): o for o in controller.stored.values()}
     assert sides.keys() == {("perplexity", "serve"), ("perplexity", "shadow"), ("lightrag", "shadow")}
     assert {(o["unit"], o["generation"], o["decided_by"]) for o in sides.values()} == {("user-1", 6, "static")}
     assert sides["lightrag", "shadow"]["values"] == {"agreement": pytest.approx(2 / 3)}

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from turnout.domain.bucketing import TOTAL
-from turnout.domain.flags import Flag, Segment, Traffic, initial_traffic
+from turnout.domain.flags import Flag, Segment, Shadow, Traffic, initial_traffic
 from turnout.domain.snapshot import PublishedFlag, definition, document
 
 STAFF = {"name": "staff", "if": {"===": [{"var": "team"}, "staff"]}, "serve": "new"}
@@ -131,3 +131,21 @@ def test_traffic_of_unknown_variants_is_refused() -> None:
     """Traffic that names a variant the definition lacks cannot be published."""
     with pytest.raises(ValidationError, match="gone"):
         published(Traffic(stable="old", weights={"gone": TOTAL}))
+
+
+@pytest.mark.parametrize("comparator", [None, "exact"])
+def test_a_shadow_is_published_as_metadata(comparator: str | None) -> None:
+    """Nobody is served anything else; who is in the sample, and how to compare, is told to all languages."""
+    shadow = Shadow.model_validate({"variant": "new", "sample": 20_000, "comparator": comparator})
+    compiled = definition(published(Traffic(stable="old", weights={"old": TOTAL}, shadow=shadow), seed="exp-1"))
+    assert (compiled["defaultVariant"], "targeting" in compiled) == ("old", False)
+    assert compiled["metadata"] == {
+        "generation": 1,
+        "stable": "old",
+        "shadow": "new",
+        "shadowSample": 20_000,
+        "shadowSeed": "exp-1:shadow:",
+        **({"shadowComparator": comparator} if comparator else {}),
+    }
+    stopped = definition(published(Traffic(stable="old", weights={"old": TOTAL}, shadow=shadow), stopped=True))
+    assert stopped["metadata"] == {"generation": 1, "stable": "old", "stopped": True}

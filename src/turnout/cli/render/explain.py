@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from turnout.cli.render.words import percent
+from turnout.client.shadowing import shadow_of
 from turnout.resolver import Explanation, Resolution, Slice
 
 
@@ -46,6 +47,8 @@ def explanation_view(explanation: Explanation, unit: str | None) -> RenderableTy
     resolution = explanation.resolution
     lines = [Text(f"{resolution.key} for {unit or 'nobody in particular'}: ").append_text(resolution_text(resolution))]
     lines += [Text(f"  {line}") for line in (*_passed(explanation), decided(explanation), *_split(explanation))]
+    if beside := shadow_of(resolution.metadata, resolution.variant, unit):
+        lines.append(Text(f"  {beside} answers this user's requests in shadow"))
     facts = [
         f"generation {explanation.generation}" if explanation.generation is not None else "",
         f"stable {explanation.stable}" if explanation.stable else "",

@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from turnout.cli.render.words import minute, percent, table
+from turnout.domain.bucketing import TOTAL
+from turnout.domain.flags import Shadow
 from turnout.ports import FlagChange, FlagRecord
 
 
@@ -36,7 +38,11 @@ def serves(record: FlagRecord) -> Text:
         return Text(f"STOPPED: {record.traffic.stable} to everybody", style="bold red")
     if not record.flag.enabled:
         return Text("disabled: every caller's own default", style="yellow")
-    return Text(shares(record.traffic.weights))
+    return Text(shares(record.traffic.weights) + _beside(record.traffic.shadow))
+
+
+def _beside(shadow: Shadow | None) -> str:
+    return f"; {shadow.variant} in shadow for {percent(shadow.sample / TOTAL)}" if shadow is not None else ""
 
 
 def shares(weights: Mapping[str, int]) -> str:
