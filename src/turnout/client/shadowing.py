@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from turnout.client.assignment import Assignment
 from turnout.client.background import TIMED_OUT, Background, Done, told
@@ -246,7 +246,7 @@ class _Trial:
         name = chosen or self.assignment.metadata.get("shadowComparator", "exact")
         if name not in COMPARATORS:
             raise ValueError(f"there is no comparison {name!r}; there are {', '.join(COMPARATORS)}")
-        return COMPARATORS[cast("Comparator", name)]
+        return COMPARATORS[name]
 
     def _judged(self, judgement: Callable[[], float]) -> float | None:
         try:

@@ -17,7 +17,7 @@ from turnout.domain.problems import Faults, problems_of
 from turnout.domain.spec import Policies
 from turnout.strategies._kinds import Strategy
 from turnout.strategies._pipeline import Part, PartSpec, concatenated
-from turnout.strategies._ramp import along
+from turnout.strategies._ramp import along, of_shadow
 from turnout.strategies.canary import Canary
 from turnout.strategies.gradual import Gradual
 from turnout.strategies.shadow import Shadow
@@ -40,7 +40,7 @@ class RolloutSpec(Policies):
 
     @model_validator(mode="after")
     def _fits_its_way(self) -> Self:
-        faults = list(self._way_faults()) or list(self._evidence_faults())
+        faults = list(self._way_faults()) or [*self._evidence_faults(), *self._shadow_faults()]
         if faults:
             raise Faults(faults)
         return self
@@ -56,12 +56,21 @@ class RolloutSpec(Policies):
 
     def _evidence_faults(self) -> Iterator[Problem]:
         for index, part in enumerate(self.parts):
-            gates = part.policies(self).gates
-            if part.strategy.needs_gates and all(gate.dry_run for gate in gates):
+            in_shadow, on_the_way = part.strategy.kind == "shadow", index < len(self.parts) - 1
+            gates = [gate for gate in part.policies(self).gates if in_shadow or not of_shadow(gate)]
+            if (part.strategy.needs_gates or on_the_way) and all(gate.dry_run for gate in gates):
                 where = f"pipeline[{index}].gates" if self.pipeline else ""
                 found = "every gate is a dry run" if gates else "there is no gate"
                 remedy = "add one under gates:, or use a canary with auto_promote: false to move by hand"
                 yield Problem(where, f"{found}, and traffic grows only on evidence", remedy)
+
+    def _shadow_faults(self) -> Iterator[Problem]:
+        if any(part.strategy.kind == "shadow" for part in self.parts):
+            return
+        for path, gate in self._by_path().items():
+            if of_shadow(gate):
+                why = "is known of answers in shadow alone, and nothing here is in shadow"
+                yield Problem(f"{path}.metric", why, "remove it, or begin with a shadow", repr(gate.metric))
 
 
 def parse_spec(document: object) -> RolloutSpec:

@@ -61,7 +61,8 @@ def _continued(before: Sequence[Stage], plan: Plan, prefix: str, *, last: bool) 
     for stage in plan.stages:
         share = stage.weights.get(plan.candidate, 0)
         if _grows(stage, share, reached, last=last or plan.end != "adopt"):
-            yield stage.model_copy(update={"name": prefix + stage.name, "segments": stage.segments or kept})
+            name = prefix + stage.name.removeprefix(prefix)
+            yield stage.model_copy(update={"name": name, "segments": stage.segments or kept})
 
 
 def _grows(stage: Stage, share: int, reached: int, *, last: bool) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from turnout.domain.gates import completed
+from turnout.domain.metrics import AGREEMENT
 from turnout.domain.plan import SAMPLE_RATIO, Approval, Gate, OnFail, Plan, Recourse, Stage
 from turnout.domain.spec import Policies
 
@@ -83,13 +84,22 @@ def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
 
 
 def askable(gates: Sequence[Gate], share: float) -> tuple[Gate, ...]:
-    """The gates that can be asked at ``share`` percent, complete: at 100 no stable traffic is left to compare with."""
-    return tuple(completed(gate) for gate in gates if share < 100 or not _needs_both_arms(gate))
+    """The gates that can be asked at ``share`` percent, complete.
+
+    At 100 no stable traffic is left to compare with, and how alike answers are is known in shadow alone.
+    """
+    asked = (gate for gate in gates if share < 100 or not _needs_both_arms(gate))
+    return tuple(completed(gate) for gate in asked if not of_shadow(gate))
 
 
 def in_shadow(gates: Sequence[Gate]) -> tuple[Gate, ...]:
     """The gates that can be asked in shadow, complete: both sides answer the same users, who are not split."""
     return tuple(completed(gate) for gate in gates if gate.metric != SAMPLE_RATIO)
+
+
+def of_shadow(gate: Gate) -> bool:
+    """Whether only answers in shadow can tell."""
+    return gate.metric == AGREEMENT and gate.source.kind == "outcomes"
 
 
 def guarding(gates: Sequence[Gate], on_fail: Recourse) -> tuple[Gate, ...]:

@@ -103,3 +103,35 @@ def test_what_a_shadow_needs_is_foreseen() -> None:
     rate = whole.foreseen[0].prospect
     assert rate.outcomes is not None
     assert rate.after == timedelta(minutes=rate.outcomes / 100)
+
+
+def test_a_canary_follows_a_shadow() -> None:
+    """As one plan that ends as the canary does; agreement is asked in shadow alone, and the rest everywhere."""
+    gates = [{"metric": "success_rate", "min": 0.95}, {"metric": "agreement", "min": 0.7}]
+    spec = {"flag": "engine", "candidate": "new", "pipeline": ["shadow", "canary"], "gates": gates}
+    made = compile_plan(parse_spec(spec), "old")
+    assert [(stage.name, stage.weights["new"], stage.shadow is None) for stage in made.stages] == [
+        ("shadow 100 %", 0, False),
+        ("canary 5 %", 5_000, True),
+        ("canary 50 %", 50_000, True),
+        ("canary 100 %", 100_000, True),
+    ]
+    asked = [[gate.metric for gate in stage.gates] for stage in made.stages]
+    assert asked == [["success_rate", "agreement"], *[["success_rate"]] * 3]
+    assert made.end == "adopt"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "gates", "message"),
+    [
+        (["shadow", "canary"], [], r"pipeline\[0\].gates: there is no gate"),
+        (["shadow", "canary"], [{"metric": "agreement", "min": 0.7}], r"pipeline\[1\].gates: there is no gate"),
+        (["canary", "gradual"], [{"metric": "agreement", "min": 0.7}], r"gates\[0\].metric: .*begin with a shadow"),
+    ],
+)
+def test_a_pipeline_grows_on_evidence_of_its_own(
+    pipeline: list[str], gates: list[dict[str, Any]], message: str
+) -> None:
+    """Who comes after a shadow is moved on what the shadow showed, and on what users met afterwards."""
+    with pytest.raises(InvalidInput, match=message):
+        parse_spec({"flag": "engine", "candidate": "new", "pipeline": pipeline, "gates": gates})
