@@ -15,8 +15,12 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import FlagNotFoundError, TypeMismatchError
 
 from tests.integration.api.harness import FLAG, Api, running
+from tests.past import FLAG as PAST
+from tests.past import NEW, OLD, move, opened
+from tests.unit.domain.murmur3 import murmur3_32
 from turnout.adapters.settings import Token
 from turnout.adapters.sql import open_stores
+from turnout.client.shadowing import shadow_of
 from turnout.ports import Stores
 
 SINGLE = "/ofrep/v1/evaluate/flags/"
@@ -224,3 +228,22 @@ async def test_an_answer_is_written_in_one_piece(api: Api) -> None:
     received = await asyncio.to_thread(ask)
     assert received.startswith(b"HTTP/1.1 200")
     assert b'"value":2' in received
+
+
+async def test_other_languages_learn_of_a_shadow(api: Api) -> None:
+    """The evaluation says which variant to ask as well, of whom, and how to compare; all of it can be computed there."""
+    await opened(api.services.flags, api.services.rollouts)
+    shadow = {"variant": NEW, "sample": 20_000, "comparator": "token_overlap"}
+    await api.services.rollouts.commit(move(1, "started", 0, 0, 0.0, shadow=shadow))
+    await api.served()
+    for unit in map(str, range(50)):
+        answer = (await api.http.post(f"{SINGLE}{PAST}", json={"context": {"targetingKey": unit}})).json()
+        told = answer["metadata"]
+        assert (answer["variant"], told["stable"], told["shadow"], told["generation"]) == (OLD, OLD, NEW, 2)
+        assert (told["shadowSample"], told["shadowComparator"]) == (20_000, "token_overlap")
+        asked = murmur3_32((told["shadowSeed"] + unit).encode()) * 100_000 >> 32 < told["shadowSample"]
+        assert (shadow_of(told, answer["variant"], unit) == NEW) is asked
+    await api.services.rollouts.commit(move(2, "returned", 60, 0, 0.0))
+    await api.served()
+    over = (await api.http.post(f"{SINGLE}{PAST}", json={"context": {"targetingKey": "1"}})).json()
+    assert not [name for name in over["metadata"] if name.startswith("shadow")]

@@ -45,6 +45,26 @@ def only(found: Rejudgement, stage: int) -> RejudgedGate:
     return gate
 
 
+async def test_other_gates_are_asked_of_what_was_in_shadow() -> None:
+    """Of a rollout in shadow the answers in shadow are judged, on both sides, and not what was served."""
+    stores = memory_stores()
+    shadow = spec({"metric": "error_rate", "versus": "stable"}) | {"strategy": {"kind": "shadow", "duration": "1h"}}
+    plan = compile_plan(parse_spec(shadow), OLD)
+    await opened(stores.flags, stores.rollouts, plan=plan)
+    begun = move(1, "started", 0, 0, 0.0, shadow=plan.stages[0].shadow)
+    for decision in (begun, move(2, "returned", 60, 0, 0.0)):
+        await stores.rollouts.commit(decision)
+    fine = served(2, 0, 60, 90)
+    bad = [outcome.model_copy(update={"id": f"s{outcome.id}", "mode": "shadow"}) for outcome in served(2, 0, 60, 0)]
+    for outcomes in (fine, bad):
+        await stores.outcomes.record(outcomes, after(60))
+    (stage,) = (await judged(stores, shadow)).stages
+    (gate,) = stage.gates
+    assert (stage.name, stage.share) == ("shadow 100 %", 0)
+    assert gate.final is not None
+    assert (gate.final.verdict, gate.final.samples) == (Verdict.FAIL, len(bad) // 2)
+
+
 async def test_a_stricter_gate_would_have_failed_where_the_rollout_went_on() -> None:
     """It is told when a gate first passed and failed, with the numbers, beside what really happened."""
     found = await of_the_past(spec({"metric": "error_rate", "max": 0.05}))

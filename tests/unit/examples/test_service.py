@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from examples.answers.queries import Query
-from examples.answers.service import FLAG, AnswerService
+from examples.answers.service import FLAG, AnswerService, in_common
 from examples.answers.story import Served, Summary, Told
 from examples.answers.traffic import Traffic, WitnessedTurnout, paths, strayed
 from turnout.client import Assignment, Turnout
@@ -24,7 +24,7 @@ from turnout.domain.flags import Traffic as Published
 from turnout.domain.flags import parse_flags
 from turnout.domain.rollout import Decision, State
 from turnout.domain.snapshot import PublishedFlag, document
-from turnout.strategies import parse_spec
+from turnout.strategies import compile_plan, parse_spec
 
 NOBODY = "http://127.0.0.1:9"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "answers"
@@ -117,6 +117,45 @@ def test_both_rollouts_have_the_same_policies() -> None:
     good, bad = (parse_spec(read(name)) for name in ("rollout.yaml", "rollout-degraded.yaml"))
     assert bad == good.model_copy(update={"candidate": "semantic-degraded"})
     assert {good.flag} == set(read("flags.yaml")["flags"])
+
+
+@pytest.fixture
+def shadowing(tmp_path: Path) -> Iterator[Reported]:
+    """A client whose flags are the example's, as the example's shadow publishes them."""
+    (flag,) = parse_flags(read("flags.yaml"))
+    (stage,) = compile_plan(parse_spec(read("shadow.yaml")), flag.stable).stages
+    traffic = Published(stable=flag.stable, weights=stage.weights, shadow=stage.shadow)
+    published = PublishedFlag(definition=flag, traffic=traffic)
+    file = cache_file(tmp_path, NOBODY)
+    file.write_text(json.dumps(document([published], 7, "store")), encoding="utf-8")
+    with Reported(cache_dir=tmp_path) as client:
+        yield client
+
+
+def test_the_candidate_answers_in_shadow(shadowing: Reported) -> None:
+    """Users get the trusted system's answers, and half of them are asked of the candidate too."""
+    asked: list[str] = []
+    candidate = threading.Event()
+
+    def semantic(text: str) -> list[str]:
+        asked.append(text)
+        candidate.set()
+        return [QUERY.relevant]
+
+    service = AnswerService(shadowing, {"keyword": lambda _: ["other"], "semantic": semantic})
+    assert {tuple(service.ask(f"user-{number}", QUERY)) for number in range(20)} == {("other",)}
+    assert candidate.wait(20)
+    shadowing.close()
+    assert 0 < len(asked) < 20
+    assert shadowing.status.shadows == {"started": len(asked)}
+    assert shadowing.status.queued == 0
+
+
+def test_what_two_answers_have_in_common() -> None:
+    """The share of all documents of both that both have, whatever their order."""
+    assert in_common(["a", "b", "c"], ["c", "b", "d"]) == 0.5
+    assert in_common([], []) == 1
+    assert in_common(["a"], []) == 0
 
 
 def test_every_user_asks_in_turn_and_alone() -> None:
