@@ -52,7 +52,9 @@ _shadow = st.fixed_dictionaries(
     }
 )
 _part = (_gradual | _canary | _shadow).map(lambda strategy: {"strategy": strategy})
-_ways = _part | st.lists(_part, min_size=1, max_size=3).map(lambda parts: {"pipeline": parts})
+_ways = _part | st.lists(_part, min_size=1, max_size=3).map(
+    lambda parts: {"pipeline": sorted(parts, key=lambda part: part["strategy"]["kind"] != "shadow")}
+)
 _approval = st.fixed_dictionaries({"before": st.integers(2, 100), "by": st.sampled_from([None, "approver"])})
 
 

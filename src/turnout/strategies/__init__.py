@@ -53,6 +53,11 @@ class RolloutSpec(Policies):
     def _way_faults(self) -> Iterator[Problem]:
         if self.strategy is not None and self.pipeline:
             yield Problem("pipeline", "says how the rollout goes, and so does strategy", "keep one of the two")
+        kinds = [part.strategy.kind for part in self.parts]
+        for index, kind in enumerate(kinds):
+            if kind == "shadow" and set(kinds[:index]) - {"shadow"}:
+                why = "is a shadow, in which all users have stable, after a part that has moved some of them"
+                yield Problem(f"pipeline[{index}]", why, "put it first")
 
     def _evidence_faults(self) -> Iterator[Problem]:
         for index, part in enumerate(self.parts):

@@ -127,6 +127,7 @@ def test_a_canary_follows_a_shadow() -> None:
         (["shadow", "canary"], [], r"pipeline\[0\].gates: there is no gate"),
         (["shadow", "canary"], [{"metric": "agreement", "min": 0.7}], r"pipeline\[1\].gates: there is no gate"),
         (["canary", "gradual"], [{"metric": "agreement", "min": 0.7}], r"gates\[0\].metric: .*begin with a shadow"),
+        (["shadow", "canary", "shadow"], [{"metric": "cost", "max": 1}], r"pipeline\[2\]: is a shadow.*put it first"),
     ],
 )
 def test_a_pipeline_grows_on_evidence_of_its_own(
