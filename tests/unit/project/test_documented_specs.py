@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[3]
 def specs_in(page: str) -> list[dict[str, Any]]:
     """Every YAML block of ``page`` that is a whole spec."""
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    read = [yaml.safe_load(block) for block in blocks if "\nstrategy:" in block]
+    read = [
+        yaml.safe_load(block) for block in blocks if re.search(r"^flag:.*^(strategy|pipeline):", block, re.M | re.S)
+    ]
     return [spec for spec in read if isinstance(spec, dict)]
 
 
