@@ -120,7 +120,7 @@ def test_outcomes_outlive_a_restart_of_the_controller(connect: Connect) -> None:
     ids = report(client, 30)
     assert not client.flush(0.3)
     assert client.status.queued == 30
-    assert "cannot reach" in str(client.status.last_error)
+    eventually(lambda: "cannot reach" in str(client.status.last_error))
     with Controller(first.port) as second:
         eventually(lambda: client.status.sent == 30)
         assert second.stored.keys() == ids
