@@ -11,6 +11,8 @@ from temporalio.worker import Worker
 
 from activities.journal import StoreJournal
 from activities.lookout import StageLookout
+from activities.notices import ChannelHerald
+from turnout.adapters.notifiers import notifier_of
 from turnout.adapters.settings import Settings
 from turnout.adapters.sources import sources
 from turnout.adapters.sources.panel import Panel
@@ -24,4 +26,5 @@ async def worker_of(client: Client, settings: Settings, environ: Mapping[str, st
     async with open_stores(settings.database_url) as stores, httpx.AsyncClient() as http:
         panel = Panel(sources(stores.outcomes, http, environ))
         journal = StoreJournal(stores.flags, stores.rollouts)
-        yield build_worker(client, journal, StageLookout(panel, stores.rollouts))
+        herald = ChannelHerald(stores.rollouts, lambda channel: notifier_of(channel, http, environ))
+        yield build_worker(client, journal, StageLookout(panel, stores.rollouts), herald)

@@ -9,11 +9,13 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.messages import TASK_QUEUE
-from workflows.ports import Journal, Lookout
+from workflows.notifying import NotifyWorkflow
+from workflows.ports import Herald, Journal, Lookout
 from workflows.rollout import RolloutWorkflow
 
-WORKFLOWS = (RolloutWorkflow,)
+WORKFLOWS = (RolloutWorkflow, NotifyWorkflow)
 MOST_ROLLOUTS = 2000
+MOST_NOTICES = 500
 
 # Pydantic and the library are pure as far as workflows use them; loading them again for every workflow costs
 # three times the CPU of a workflow task.
@@ -26,17 +28,19 @@ def sandbox() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=restrictions)
 
 
-def build_worker(client: Client, journal: Journal, lookout: Lookout, task_queue: str = TASK_QUEUE) -> Worker:
-    """A worker for rollouts whose effects are ``journal``'s and ``lookout``'s."""
+def build_worker(
+    client: Client, journal: Journal, lookout: Lookout, herald: Herald, task_queue: str = TASK_QUEUE
+) -> Worker:
+    """A worker for rollouts whose effects are ``journal``'s, ``lookout``'s and ``herald``'s."""
     return Worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
-        activities=[journal.open, journal.commit, journal.confirm, lookout.watch],
+        activities=[journal.open, journal.commit, journal.confirm, lookout.watch, herald.send],
         workflow_runner=sandbox(),
         max_cached_workflows=MOST_ROLLOUTS,
-        # Every open rollout occupies one slot with its watch.
-        max_concurrent_activities=MOST_ROLLOUTS + 100,
+        # Every open rollout occupies one slot with its watch, and a channel that hangs one for each attempt.
+        max_concurrent_activities=MOST_ROLLOUTS + MOST_NOTICES + 100,
         # A killed worker's workflow tasks wait this long before another worker gets them.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         # A pause or an abort reaches a running watch with its next heartbeat.

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from temporalio import activity
 
 from turnout.domain.rollout import Decision, Observation, WatchRequest
-from workflows.messages import Committed, DeliveryReport, DeliveryRequest, Opened, OpenRequest
+from workflows.messages import Committed, DeliveryReport, DeliveryRequest, Dispatch, Opened, OpenRequest
 
 
 class Journal(ABC):
@@ -39,3 +39,12 @@ class Lookout(ABC):
     @abstractmethod
     async def watch(self, request: WatchRequest) -> Observation:
         """Check every ``check_every`` until there is something to decide; asked to stop, it returns its clock."""
+
+
+class Herald(ABC):
+    """Tells people what a rollout does."""
+
+    @activity.defn(name="send_notice")
+    @abstractmethod
+    async def send(self, dispatch: Dispatch) -> None:
+        """Send the notice to its channel, in bounded time. Carries the same key every time it is sent."""

@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.commands import Asked, Commands
 from workflows.details import details_of
+from workflows.notifying import announce
 from workflows.watching import Watch
 
 FLAG = SearchAttributeKey.for_keyword("TurnoutFlag")
@@ -222,6 +223,7 @@ class RolloutWorkflow(Commands):
 
     async def _carry_out(self, plan: Plan, step: machine.Step) -> machine.Step:
         """Let every decision take effect, then move to the step's state; returns the step that was taken."""
+        before = self._state.last
         try:
             for decision in step.decisions:
                 self._revision = (await self._commit(decision)).revision
@@ -231,6 +233,8 @@ class RolloutWorkflow(Commands):
                 await self._commit(decision)
         self._state = step.state
         self._show(plan)
+        for decision in step.decisions:
+            await announce(plan, decision, before)
         return step
 
     async def _commit(self, decision: Decision) -> Committed:

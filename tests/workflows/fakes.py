@@ -14,8 +14,8 @@ from turnout.domain.errors import TurnoutError
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import Decision, Observation, WatchRequest
 from turnout.strategies import compile_plan, parse_spec
-from workflows.messages import Committed, DeliveryReport, DeliveryRequest, Opened, OpenRequest
-from workflows.ports import Journal, Lookout
+from workflows.messages import Committed, DeliveryReport, DeliveryRequest, Dispatch, Opened, OpenRequest
+from workflows.ports import Herald, Journal, Lookout
 
 
 def plan_of(spec: dict[str, object]) -> Plan:
@@ -141,3 +141,37 @@ class ScriptedLookout(Lookout):
                 await asyncio.sleep(0.05)
         except asyncio.CancelledError:
             return Observation(kind="interrupted", at=now, clock=request.clock)
+
+
+@dataclass
+class MemoryHerald(Herald):
+    """Keeps what it was told to send; its channels can be out of order in three ways.
+
+    ``hiccups`` says how often the channel of a kind fails first, ``dead`` names those that fail for good, and those of
+    ``hanging`` hang until ``open`` is set.
+    """
+
+    sent: list[Dispatch] = field(default_factory=list)
+    attempts: list[str] = field(default_factory=list)
+    hiccups: dict[str, int] = field(default_factory=dict)
+    dead: set[str] = field(default_factory=set)
+    hanging: set[str] = field(default_factory=set)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @activity.defn(name="send_notice")
+    async def send(self, dispatch: Dispatch) -> None:
+        """Send, fail or hang."""
+        kind = dispatch.channel.kind
+        self.attempts.append(kind)
+        if kind in self.hanging:
+            await self.open.wait()
+        if kind in self.dead or self.hiccups.get(kind, 0) > 0:
+            self.hiccups[kind] = self.hiccups.get(kind, 0) - 1
+            lost = kind in self.dead
+            raise ApplicationError(f"{kind} is out of order", type="unavailable", non_retryable=lost)
+        self.sent.append(dispatch)
+
+    def told(self, kind: str) -> list[str]:
+        """The events that the channel of ``kind`` has, in the order of the decisions."""
+        mine = [dispatch.news for dispatch in self.sent if dispatch.channel.kind == kind]
+        return [news.event for news in sorted(mine, key=lambda news: news.decision.seq)]

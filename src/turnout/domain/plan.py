@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from turnout.domain.channels import Channel
 from turnout.domain.durations import Duration
 from turnout.domain.flags import Segment, Shadow
 from turnout.domain.model import Frozen
@@ -234,7 +235,7 @@ class Stage(Frozen):
 
 
 class Plan(Frozen):
-    """The ordered stages of one rollout of ``flag`` from ``stable`` to ``candidate``.
+    """The ordered stages of one rollout of ``flag`` from ``stable`` to ``candidate``; ``notify`` is told of it.
 
     A rollout that completes makes the candidate the flag's stable variant (``end: adopt``), leaves the traffic of its
     last stage as it is (``stay``), or gives everybody stable (``return``).
@@ -247,6 +248,7 @@ class Plan(Frozen):
     stages: tuple[Stage, ...] = Field(min_length=1)
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     end: Literal["adopt", "stay", "return"] = "adopt"
+    notify: tuple[Channel, ...] = ()
 
     def share(self, stage: int) -> float:
         """The candidate's share of the users that ``stage`` is about, 0..1."""

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from turnout.domain.channels import Channel
 from turnout.domain.durations import Duration
 from turnout.domain.errors import Problem
 from turnout.domain.expectation import Expectation
@@ -63,6 +64,7 @@ class Policies(Frozen):
     bounds: dict[Name, Bounds] = Field(default_factory=dict)
     sample_ratio: bool = True
     expect: Expectation | None = None
+    notify: Annotated[tuple[Channel, ...], Field(max_length=20)] = ()
     check_every: Duration = timedelta(seconds=30)
     deadline: Duration | None = None
     on_no_data: Unknown = "pause"

@@ -13,6 +13,7 @@ from turnout.ports.metrics import (
     SeriesReading,
     SplitReading,
 )
+from turnout.ports.notify import Notice, Notifier
 from turnout.ports.outcomes import OutcomeStatistics, OutcomeStore, Receipt
 from turnout.ports.stores import (
     AuditEntry,
@@ -39,6 +40,8 @@ __all__ = [
     "FractionReading",
     "HealthProbe",
     "MetricSource",
+    "Notice",
+    "Notifier",
     "OutcomeStatistics",
     "OutcomeStore",
     "PointReading",

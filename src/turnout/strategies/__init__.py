@@ -102,6 +102,5 @@ def compile_plan(spec: RolloutSpec, stable: str) -> Plan:
     if spec.candidate == stable:
         remedy = "name another variant of the flag"
         raise InvalidInput([Problem("candidate", "serves all users already", remedy, repr(stable))])
-    if spec.strategy is not None:
-        return spec.strategy.plan(spec, stable)
-    return concatenated(spec.pipeline, spec, stable)
+    plan = concatenated(spec.pipeline, spec, stable) if spec.strategy is None else spec.strategy.plan(spec, stable)
+    return plan.model_copy(update={"notify": spec.notify})
