@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -18,6 +19,8 @@ CANARY = canary(observation_period="0.4s")
 BY_HAND = canary(observation_period="0.4s", auto_promote=False, auto_rollback=False)
 SHADOW = GRADUAL | {"strategy": {"kind": "shadow", "duration": "0.4s", "sample": 20}}
 APPROVED = STEPS | {"approvals": [{"before": "50%", "by": "approver"}]}
+EVENTS = ["started", "advanced", "source_trouble", "paused", "rolled_back"]
+TOLD = STEPS | {"notify": [{"webhook": "https://ops.example/hooks", "secret": "$HOOK_SECRET", "events": EVENTS}]}
 SHORTEST_HISTORY = 50
 
 Life = Callable[[WorkflowEnvironment], Awaitable[Rollout]]
@@ -173,6 +176,22 @@ async def gradual_still_open(env: WorkflowEnvironment) -> Rollout:
     return rollout
 
 
+async def gradual_told(env: WorkflowEnvironment) -> Rollout:
+    """Every decision is told, but one that is refused and one that the only channel does not want."""
+    trouble = [blocked(Verdict.SOURCE_ERROR, SOON), recovered(SOON), passes]
+    async with bench_on(env, Script({1: trouble, 2: [quiet]})) as bench:
+        rollout = await bench.start(TOLD)
+        await then(rollout, "advanced", 2)
+        await rollout.update("pause", reason="lunch")
+        await rollout.signal("approve")
+        await then(rollout, "refused")
+        await rollout.update("rollback", reason="complaints")
+        await rollout.ended()
+        while len(bench.herald.sent) < 6:
+            await asyncio.sleep(0.01)
+    return rollout
+
+
 LIVES: tuple[Life, ...] = (
     canary_completed,
     canary_rolled_back,
@@ -187,4 +206,5 @@ LIVES: tuple[Life, ...] = (
     gradual_cancelled,
     gradual_lost_its_flag,
     gradual_still_open,
+    gradual_told,
 )

@@ -42,11 +42,13 @@ def test_every_life_has_a_history() -> None:
 
 
 def test_the_histories_hold_what_a_rollout_can_go_through() -> None:
-    """Together they have timers, watches that are stopped, updates, signals, new runs, cancellations and open ends."""
+    """Together they have timers, watches that are stopped, updates, signals, notices, new runs, cancellations and open
+    ends."""
     counts = Counter(kind for path in all_paths() for kind in event_types(read(path)))
     needed = {
         "ACTIVITY_TASK_CANCEL_REQUESTED",
         "ACTIVITY_TASK_FAILED",
+        "CHILD_WORKFLOW_EXECUTION_STARTED",
         "TIMER_STARTED",
         "TIMER_FIRED",
         "TIMER_CANCELED",
