@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from turnout.cli.command import options_callback
-from turnout.cli.commands import analyse, doctor, files, flags, judging, resolving, rollouts, running, watch
+from turnout.cli.commands import analyse, doctor, files, flags, judging, notifying, resolving, rollouts, running, watch
 from turnout.cli.failures import EXIT_CODES
 
 __all__ = ["build"]
@@ -35,6 +35,7 @@ def build(rich: bool) -> typer.Typer:
     running.add_to(app, RUNNING)
     doctor.add_to(app, RUNNING)
     files.add_to(app, PREPARING)
+    notifying.add_to(app, PREPARING)
     rollouts.add_to(app, SEEING, STEERING)
     watch.add_to(app, SEEING)
     analyse.add_to(app, SEEING)

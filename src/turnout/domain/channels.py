@@ -110,7 +110,7 @@ class _Told(Frozen):
 
 
 class Slack(_Told):
-    """An incoming webhook of Slack, or of anything that takes the same messages: Mattermost, Rocket.Chat, Zulip.
+    """An incoming webhook of Slack, or of anything that takes the same messages, as Mattermost and Rocket.Chat do.
 
     ``slack`` names the variable that holds its address: whoever knows the address can post.
     """

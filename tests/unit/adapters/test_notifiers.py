@@ -8,8 +8,10 @@ import hmac
 import io
 import json
 import os
+import re
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.message import Message
@@ -28,6 +30,7 @@ from turnout.domain.notices import Notice
 from turnout.domain.rollout import State
 from turnout.domain.verdicts import Check, Verdict
 
+ROOT = Path(__file__).parents[3]
 AT = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 SECRET = "a-secret-of-the-hook"
 CHECK = Check(
@@ -102,6 +105,23 @@ async def test_a_webhook_gets_a_signed_notice(http: httpx.AsyncClient, hook: End
     assert timestamp == str(int(AT.timestamp()))
     expected = hmac.new(SECRET.encode(), f"{timestamp}.".encode() + got.body, hashlib.sha256).hexdigest()
     assert got.headers["turnout-signature"] == f"v1={expected}"
+
+
+async def test_the_documented_check_of_the_signature(http: httpx.AsyncClient, hook: Endpoint) -> None:
+    """The code in docs/notifications.md takes what is sent now, and nothing that was altered, forged or kept."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/notifications.md").read_text(), re.DOTALL)
+    page: dict[str, Any] = {"hmac": hmac, "hashlib": hashlib, "time": time, "Mapping": Mapping}
+    exec(code, page)
+    to = channel(webhook=hook.url, secret="$HOOK")
+    assert isinstance(to, Webhook)
+    await WebhookNotifier(to, http, {"HOOK": SECRET}).send(NOTICE)
+    await WebhookNotifier(to, http, {"HOOK": SECRET}, lambda: AT).send(NOTICE)
+    now, old = ({key.title(): value for key, value in got.headers.items()} for got in hook.posted)
+    body, secret = hook.posted[0].body, SECRET.encode()
+    assert page["genuine"](secret, now, body)
+    assert not page["genuine"](secret, now, body.replace(b"critical", b"harmless"))
+    assert not page["genuine"](b"another", now, body)
+    assert not page["genuine"](secret, old, body)
 
 
 async def test_slack_gets_a_message_that_mentions_nobody(http: httpx.AsyncClient, hook: Endpoint) -> None:

@@ -31,7 +31,7 @@ def value_of(reference: str, environ: Mapping[str, str], field: str) -> str:
     name = variable_of(reference)
     value = environ.get(name)
     if not value:
-        raise Unavailable(f"{field} needs the environment variable {name}, which is not set at this worker")
+        raise Unavailable(f"{field} needs the environment variable {name}, which is not set where it is sent")
     return value
 
 
