@@ -31,7 +31,7 @@ EVENT_OF: Final[dict[DecisionKind, Event]] = {
 }
 """The news that a decision is, whatever its state."""
 
-TOLD_AT_THE_END: Final[frozenset[DecisionKind]] = frozenset({"withdrawn", "adopted"})
+TOLD_AT_THE_END: Final[frozenset[DecisionKind]] = frozenset({"withdrawn", "adopted", "settled", "returned"})
 """Decisions that are told with the end they lead to: only then have the resolvers got them."""
 
 SILENT: Final[frozenset[DecisionKind]] = frozenset({"refused"})
@@ -211,12 +211,15 @@ def _deed(news: News) -> str:
 
 def _outcome(news: News) -> str:
     """What an end means for the users, as far as the decision that led to it says."""
-    cause = news.cause
-    if cause is None:
-        return ""
-    if cause.new_stable is not None:
-        return f", {cause.new_stable} is stable now"
-    return f", everybody is back on {news.stable}" if cause.kind == "withdrawn" else ""
+    match news.cause.kind if news.cause else None:
+        case "adopted":
+            return f", {news.candidate} is stable now"
+        case "settled":
+            return ", the traffic of its last stage stays"
+        case "returned" | "withdrawn":
+            return f", everybody is back on {news.stable}"
+        case _:
+            return ""
 
 
 def _words(event: Event) -> str:

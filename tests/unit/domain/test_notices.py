@@ -81,14 +81,14 @@ def test_events(fields: dict[str, Any], event: str, severity: str, title: str) -
     assert (said.event, said.severity, said.title) == (event, severity, f"answer-engine: {title}")
 
 
-@pytest.mark.parametrize("kind", ["refused", "withdrawn", "adopted"])
+@pytest.mark.parametrize("kind", ["refused", "withdrawn", "adopted", "settled", "returned"])
 def test_what_is_no_news_by_itself(kind: str) -> None:
     """A refusal was answered; a change of traffic that ends a rollout is told with the end."""
     assert event_of(decision(kind=kind)) is None
     assert news_of(PLAN, decision(kind=kind), None) is None
 
 
-def ends(state: RolloutState, step: machine.Step) -> Notice:
+def ends(step: machine.Step) -> Notice:
     """The notice of the end that ``step`` leads to, as the workflow puts it together."""
     ended = machine.finish(PLAN, step.state, START + timedelta(hours=2), "every snapshot feed has passed it on")
     return notice(ended.decisions[0], step.state.last)
@@ -105,7 +105,7 @@ def test_a_rollback_is_told_once_with_its_evidence_and_that_it_has_arrived() -> 
     seen = Observation(
         kind="guardrail", at=START, clock=Clock(), verdict=Verdict.FAIL, recourse="rollback", evidence="e1", text=text
     )
-    said = ends(running(), machine.observe(PLAN, running(), seen))
+    said = ends(machine.observe(PLAN, running(), seen))
     assert (said.key, said.event, said.severity, said.verdict) == ("r1:3", "rolled_back", "critical", Verdict.FAIL)
     assert said.title == "answer-engine: rolled back, everybody is back on perplexity"
     assert said.text == f"{text} (rolled back; every snapshot feed has passed it on)"
@@ -115,12 +115,17 @@ def test_a_rollback_is_told_once_with_its_evidence_and_that_it_has_arrived() -> 
 def test_an_abort_and_a_completion() -> None:
     """Who aborted and why; what is stable now."""
     order = Command(id="c1", kind="abort", actor="bob", reason="enough")
-    said = ends(running(), machine.command(PLAN, running(), order, START))
+    said = ends(machine.command(PLAN, running(), order, START))
     assert (said.event, said.actor, said.reason) == ("aborted", "bob", "enough")
     last = running().model_copy(update={"stage": 2})
     seen = Observation(kind="judged", at=START, clock=Clock(), verdict=Verdict.PASS, evidence="e2")
-    said = ends(last, machine.observe(PLAN, last, seen))
-    assert (said.event, said.title) == ("completed", "answer-engine: completed, lightrag is stable now")
+    for end, meaning in (
+        ("adopt", "lightrag is stable now"),
+        ("stay", "the traffic of its last stage stays"),
+        ("return", "everybody is back on perplexity"),
+    ):
+        said = ends(machine.observe(PLAN.model_copy(update={"end": end}), last, seen))
+        assert (said.event, said.title) == ("completed", f"answer-engine: completed, {meaning}")
 
 
 def test_a_rollout_that_lost_its_flag_is_not_said_to_have_taken_anybody_back() -> None:

@@ -51,7 +51,8 @@ def add_to(app: typer.Typer, panel: str) -> None:
 def notify(session: Session, file: FileArgument) -> ExitCode:
     """Send a test notice to every channel of a rollout file, whatever its events.
 
-    It is sent from here, with the variables of this environment; in a rollout the worker sends, with its own. The exit code is 1 when a channel does not take it.
+    It is sent from here, with the variables of this environment; in a rollout the worker sends, with its own.
+    The exit code is 1 when a channel does not take it.
     """
     document = load(file)
     plan = compile_plan(read_spec(document), UNKNOWN_STABLE)
