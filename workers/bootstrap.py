@@ -23,8 +23,13 @@ from workers.worker import build_worker
 @asynccontextmanager
 async def worker_of(client: Client, settings: Settings, environ: Mapping[str, str]) -> AsyncGenerator[Worker]:
     """The worker as settings describe it; closes what it opened."""
-    async with open_stores(settings.database_url) as stores, httpx.AsyncClient() as http:
+    # Channels that hang have connections of their own: metric sources must not wait for one.
+    async with (
+        open_stores(settings.database_url) as stores,
+        httpx.AsyncClient() as http,
+        httpx.AsyncClient() as telling,
+    ):
         panel = Panel(sources(stores.outcomes, http, environ))
         journal = StoreJournal(stores.flags, stores.rollouts)
-        herald = ChannelHerald(stores.rollouts, lambda channel: notifier_of(channel, http, environ))
+        herald = ChannelHerald(stores.rollouts, lambda channel: notifier_of(channel, telling, environ))
         yield build_worker(client, journal, StageLookout(panel, stores.rollouts), herald)

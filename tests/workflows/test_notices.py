@@ -70,6 +70,20 @@ async def test_each_channel_is_told_once_of_what_it_wants(skipping: WorkflowEnvi
         assert sorted(seqs) == [1, 2, 3, 4, 6]
 
 
+async def test_a_rollout_of_many_runs_tells_each_decision_once(skipping: WorkflowEnvironment) -> None:
+    """Notices that are on their way when a run continues as new arrive, and no run tells what another one told."""
+    herald = MemoryHerald(hanging={"stdout"})
+    async with bench_on(skipping, herald=herald) as bench:
+        rollout = await bench.start(SHORT, history_limit=50)
+        assert (await rollout.ended()).state is State.COMPLETED
+        first = skipping.client.get_workflow_handle(rollout.handle.id, run_id=rollout.handle.first_execution_run_id)
+        assert (await first.describe()).status is WorkflowExecutionStatus.CONTINUED_AS_NEW
+        herald.open.set()
+        await until(lambda: len(herald.sent) == 6)
+        assert herald.told("slack") == ["started", "advanced", "advanced", "completed"]
+        assert herald.told("stdout") == ["started", "completed"]
+
+
 async def test_an_end_is_told_with_what_led_to_it(skipping: WorkflowEnvironment) -> None:
     """One notice says that the resolvers have the rollback, and on which evidence it was decided."""
     async with bench_on(skipping, Script({1: [guardrail()]})) as bench:

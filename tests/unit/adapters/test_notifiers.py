@@ -12,7 +12,8 @@ import re
 import ssl
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from pathlib import Path
@@ -84,12 +85,20 @@ async def hook() -> AsyncIterator[Endpoint]:
         yield it
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def impatience() -> Generator[None]:
     """Channels get 200 ms."""
-    soon = timedelta(milliseconds=200)
-    for module in ("_common", "slack", "webhook", "email"):
-        monkeypatch.setattr(f"turnout.adapters.notifiers.{module}.PATIENCE", soon)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("_common", "slack", "webhook", "email"):
+            patch.setattr(f"turnout.adapters.notifiers.{module}.PATIENCE", timedelta(milliseconds=200))
+        yield
+
+
+@pytest.fixture
+def impatient() -> Generator[None]:
+    """Channels get 200 ms throughout a test."""
+    with impatience():
+        yield
 
 
 async def test_a_webhook_gets_a_signed_notice(http: httpx.AsyncClient, hook: Endpoint) -> None:
@@ -250,13 +259,13 @@ async def test_mail_that_is_put_off_or_refused() -> None:
     assert server.recipients == [["ops@example.org"]]
 
 
-async def test_a_mail_server_that_hangs_is_left(impatient: None) -> None:
-    """In time, and with its thread: as many as there are threads and more, one after the other."""
+async def test_a_mail_server_that_hangs_is_left() -> None:
+    """In time, and by the thread that waits for it, too: more mails hang than there are threads, and the next goes."""
     async with mail_server(silent=True) as server:
         for _ in range(6):
-            with pytest.raises(Unavailable, match=r"127\.0\.0\.1 (was not done within|has not taken the mail)"):
+            with impatience(), pytest.raises(Unavailable, match=r"was not done within|has not taken the mail"):
                 await mailed(server)
-        assert server.connections == 6
+        assert server.connections
         server.silent = False
         await mailed(server)
     assert len(server.mails) == 1

@@ -105,6 +105,14 @@ def test_a_plan_tells_methods_policies_signals_and_dry_runs() -> None:
     assert "  no data: waits without an end" in lines
 
 
+def test_a_plan_tells_who_is_told() -> None:
+    """Each channel with its events; a plan that tells nobody says nothing of it."""
+    channels = [{"slack": "$SLACK"}, {"stdout": True, "events": ["rolled_back", "completed"]}]
+    lines = plain(plan_view(plan(notify=channels), START)).splitlines()
+    assert lines[-3:] == ["Told of it:", "  slack ($SLACK): everything", "  stdout: rolled back, completed"]
+    assert "Told of it" not in plain(plan_view(plan(), START))
+
+
 def test_a_short_plan_shows_seconds() -> None:
     """Stages of seconds would all begin in the same minute."""
     short = plan(strategy={"kind": "canary", "observation_period": "10s"})

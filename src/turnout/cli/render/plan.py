@@ -12,6 +12,7 @@ from rich.text import Text
 
 from turnout.cli.render.words import count, gives, minute, moment, spaced, span, table
 from turnout.domain.bucketing import TOTAL
+from turnout.domain.channels import Channel
 from turnout.domain.plan import SAMPLE_RATIO, Gate, Plan, Stage, Undecided
 
 ACTS: dict[Undecided, str] = {
@@ -67,7 +68,14 @@ def plan_view(plan: Plan, start: datetime) -> RenderableType:
         ("When a stage cannot be decided by its deadline:", _undecided(plan.stages[0])),
     ):
         parts += [Text(), Text(title), *(Text(f"  {line}") for line in lines or ["none"])]
+    if plan.notify:
+        parts += [Text(), Text("Told of it:"), *(Text(f"  {_told(channel)}") for channel in plan.notify)]
     return Group(*parts)
+
+
+def _told(channel: Channel) -> str:
+    events = ", ".join(map(spaced, channel.events)) if channel.events else "everything"
+    return f"{channel.label}: {events}"
 
 
 def _stages(dates: Sequence[StageDate]) -> Table:
