@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.ports import Herald
 
 _GIVE_UP = timedelta(hours=24)
-_ATTEMPT = timedelta(seconds=30)
+_ATTEMPT = timedelta(seconds=20)
 _RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=10))
 
 
