@@ -203,7 +203,7 @@ def _deed(news: News) -> str:
     done, event = news.decision, news.event
     if event in _ENDS.values():
         return _words(event) + _outcome(news)
-    stage = f"stage {done.stage + 1} of {len(news.stages)}, {done.share * 100:.10g} % on {news.candidate}"
+    stage = f"stage {done.stage + 1} of {len(news.stages)} ({news.stages[done.stage]})"
     if event == "started":
         return f"started {news.strategy} from {news.stable} to {news.candidate}, {stage}"
     return _AT_STAGE.get(event, f"{_words(event)} at {{}}").format(stage)
