@@ -9,6 +9,7 @@ import httpx
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.calendar import Calendar
 from activities.journal import StoreJournal
 from activities.lookout import StageLookout
 from activities.notices import ChannelHerald
@@ -30,6 +31,7 @@ async def worker_of(client: Client, settings: Settings, environ: Mapping[str, st
         httpx.AsyncClient() as telling,
     ):
         panel = Panel(sources(stores.outcomes, http, environ))
-        journal = StoreJournal(stores.flags, stores.rollouts)
+        calendar = Calendar(stores.freezes)
+        journal = StoreJournal(stores.flags, stores.rollouts, calendar)
         herald = ChannelHerald(stores.rollouts, lambda channel: notifier_of(channel, telling, environ))
-        yield build_worker(client, journal, StageLookout(panel, stores.rollouts), herald)
+        yield build_worker(client, journal, StageLookout(panel, stores.rollouts, calendar), herald)

@@ -36,7 +36,7 @@ def build_worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
-        activities=[journal.open, journal.commit, journal.confirm, lookout.watch, herald.send],
+        activities=[journal.open, journal.commit, journal.confirm, lookout.watch, lookout.calendar, herald.send],
         workflow_runner=sandbox(),
         max_cached_workflows=MOST_ROLLOUTS,
         # Every open rollout occupies one slot with its watch, and a channel that hangs one for each attempt.

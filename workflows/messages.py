@@ -5,10 +5,12 @@ from __future__ import annotations
 from pydantic import AwareDatetime, Field, JsonValue
 
 from turnout.domain.channels import Channel
+from turnout.domain.freezes import Opening
 from turnout.domain.model import Frozen
 from turnout.domain.notices import News
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import RolloutState, State
+from turnout.domain.windows import Window
 
 TASK_QUEUE = "turnout"
 WORKFLOW_NAME = "Rollout"
@@ -63,10 +65,22 @@ class OpenRequest(Frozen):
 
 
 class Opened(Frozen):
-    """The compiled plan, and the generation the flag's traffic has now."""
+    """The compiled plan, the generation the flag's traffic has now, and whether it may move forward now.
+
+    ``opening`` is None in histories from before there were windows and freezes.
+    """
 
     plan: Plan
     generation: int
+    opening: Opening | None = None
+
+
+class CalendarRequest(Frozen):
+    """Asks whether ``flag`` may move forward at ``at``, within ``windows`` (empty: at any time) and outside freezes."""
+
+    flag: str
+    windows: tuple[Window, ...]
+    at: AwareDatetime
 
 
 class Committed(Frozen):

@@ -9,8 +9,17 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
+from turnout.domain.freezes import Opening
 from turnout.domain.rollout import Decision, Observation, WatchRequest
-from workflows.messages import Committed, DeliveryReport, DeliveryRequest, Dispatch, Opened, OpenRequest
+from workflows.messages import (
+    CalendarRequest,
+    Committed,
+    DeliveryReport,
+    DeliveryRequest,
+    Dispatch,
+    Opened,
+    OpenRequest,
+)
 
 
 class Journal(ABC):
@@ -33,12 +42,17 @@ class Journal(ABC):
 
 
 class Lookout(ABC):
-    """Watches the evidence of one stage."""
+    """Watches the evidence of one stage, and the calendar."""
 
     @activity.defn(name="watch_stage")
     @abstractmethod
     async def watch(self, request: WatchRequest) -> Observation:
         """Check every ``check_every`` until there is something to decide; asked to stop, it returns its clock."""
+
+    @activity.defn(name="ask_calendar")
+    @abstractmethod
+    async def calendar(self, request: CalendarRequest) -> Opening:
+        """Whether a flag's traffic may move forward, by its windows and the freezes there are now."""
 
 
 class Herald(ABC):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.conftest import GRADUAL, Bench, Rollout, bench_on, canary
+from tests.workflows.fakes import MemoryJournal
 from tests.workflows.script import Answer, Script, blocked, endless, fails, guardrail, overdue, passes, quiet, recovered
+from turnout.domain.freezes import Freeze
 from turnout.domain.verdicts import Verdict
 
 SOON = timedelta(milliseconds=200)
@@ -192,6 +194,31 @@ async def gradual_told(env: WorkflowEnvironment) -> Rollout:
     return rollout
 
 
+async def gradual_in_its_time(env: WorkflowEnvironment) -> Rollout:
+    """Scheduled, frozen, begun; approved late, frozen again, and moved on by somebody who may override that."""
+    journal, approval = MemoryJournal(), {"before": "50%", "timeout": "1s", "on_timeout": "hold"}
+    async with bench_on(env, journal=journal) as bench:
+        now = datetime.now(UTC)
+        journal.freezes.append(frozen(now, timedelta(seconds=2.5)))
+        times = {"windows": {"timezone": "Europe/Berlin"}, "start_at": (now + 5 * SOON).isoformat()}
+        rollout = await bench.start(STEPS | times | {"approvals": [approval]})
+        await then(rollout, "approval_overdue")
+        journal.freezes.append(frozen(now, timedelta(hours=1)))
+        await rollout.update("approve")
+        await then(rollout, "waiting_window", 2)
+        await rollout.update("promote", reason="now")
+        await rollout.update("promote", reason="the fix cannot wait", roles=("freeze_override",))
+        await then(rollout, "waiting_window", 3)
+        await rollout.update("abort")
+        await rollout.ended()
+    return rollout
+
+
+def frozen(now: datetime, until: timedelta) -> Freeze:
+    """A freeze of everything for so long from now."""
+    return Freeze(id="f1", by="carol", at=now, start=now - timedelta(hours=1), end=now + until, reason="year-end")
+
+
 LIVES: tuple[Life, ...] = (
     canary_completed,
     canary_rolled_back,
@@ -207,4 +234,5 @@ LIVES: tuple[Life, ...] = (
     gradual_lost_its_flag,
     gradual_still_open,
     gradual_told,
+    gradual_in_its_time,
 )

@@ -132,7 +132,7 @@ class Rollout:
 
     async def calm(self) -> None:
         """Wait, in real time, until the rollout waits for nothing but time or a command."""
-        await self.bench.journal.recorded("started")
+        await self.bench.journal.until(lambda journal: bool(journal.decisions))
         while await self.pending() or await self._at_work():
             await asyncio.sleep(0.002)
 
@@ -203,7 +203,8 @@ async def bench_on(
     herald: MemoryHerald | None = None,
 ) -> AsyncGenerator[Bench]:
     """A worker for the real workflow over ``script`` and a journal in memory."""
-    journal, lookout = journal or MemoryJournal(), ScriptedLookout(script or Script())
+    journal = journal or MemoryJournal()
+    lookout = ScriptedLookout(script or Script(), journal.freezes)
     herald, queue = herald or MemoryHerald(), uuid4().hex
     async with build_worker(env.client, journal, lookout, herald, queue):
         yield Bench(env, journal, lookout, herald, queue)

@@ -9,12 +9,21 @@ from dataclasses import dataclass, field
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from tests.workflows.script import Answer
+from tests.workflows.script import Answer, in_its_time
 from turnout.domain.errors import TurnoutError
+from turnout.domain.freezes import Freeze, Opening, opening
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import Decision, Observation, WatchRequest
 from turnout.strategies import compile_plan, parse_spec
-from workflows.messages import Committed, DeliveryReport, DeliveryRequest, Dispatch, Opened, OpenRequest
+from workflows.messages import (
+    CalendarRequest,
+    Committed,
+    DeliveryReport,
+    DeliveryRequest,
+    Dispatch,
+    Opened,
+    OpenRequest,
+)
 from workflows.ports import Herald, Journal, Lookout
 
 
@@ -38,7 +47,8 @@ class MemoryJournal(Journal):
     ``commits`` and ``delivery`` are gates that stand open.
     """
 
-    def __init__(self, generation: int = 7) -> None:
+    def __init__(self, generation: int = 7, freezes: list[Freeze] | None = None) -> None:
+        self.freezes = freezes if freezes is not None else list[Freeze]()
         self.plan: Plan | None = None
         self.decisions: list[Decision] = []
         self.revision = 0
@@ -57,7 +67,8 @@ class MemoryJournal(Journal):
             self.plan = plan_of(dict(request.spec))
         except TurnoutError as error:
             raise ApplicationError(str(error), type=error.code, non_retryable=True) from error
-        return Opened(plan=self.plan, generation=self.generation)
+        may_begin = opening(self.plan.stages[0].windows, self.freezes, self.plan.flag, request.at)
+        return Opened(plan=self.plan, generation=self.generation, opening=may_begin)
 
     @activity.defn(name="commit_decision")
     async def commit(self, decision: Decision) -> Committed:
@@ -119,10 +130,12 @@ class MemoryJournal(Journal):
 class ScriptedLookout(Lookout):
     """Answers every watch at once from a script, as soon as ``open`` is set.
 
-    An answer of None watches on until it is told to stop.
+    An answer of None watches on until it is told to stop. What would move traffic forward keeps to the windows asked
+    for, and to ``freezes``.
     """
 
     script: Answer
+    freezes: list[Freeze] = field(default_factory=list[Freeze])
     requests: list[WatchRequest] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=opened)
 
@@ -132,7 +145,7 @@ class ScriptedLookout(Lookout):
         self.requests.append(request)
         await self.open.wait()
         now = activity.info().started_time
-        seen = self.script(request, now)
+        seen = in_its_time(request, self.script(request, now), self.freezes, now)
         if seen is not None:
             return seen
         try:
@@ -141,6 +154,11 @@ class ScriptedLookout(Lookout):
                 await asyncio.sleep(0.05)
         except asyncio.CancelledError:
             return Observation(kind="interrupted", at=now, clock=request.clock)
+
+    @activity.defn(name="ask_calendar")
+    async def calendar(self, request: CalendarRequest) -> Opening:
+        """By the windows asked for, and ``freezes``."""
+        return opening(request.windows, self.freezes, request.flag, request.at)
 
 
 @dataclass

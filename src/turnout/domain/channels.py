@@ -27,6 +27,7 @@ from turnout.domain.problems import Faults, suggestion
 from turnout.domain.routing import check_url, is_reference
 
 Event = Literal[
+    "scheduled",
     "started",
     "advanced",
     "moved_back",
@@ -35,6 +36,7 @@ Event = Literal[
     "recovered",
     "paused",
     "resumed",
+    "waiting_window",
     "approval_needed",
     "approved",
     "rolled_back",

@@ -17,6 +17,7 @@ Severity = Literal["info", "warning", "critical"]
 """``warning`` may need a person; ``critical`` is a candidate or a rollout that has failed."""
 
 EVENT_OF: Final[dict[DecisionKind, Event]] = {
+    "scheduled": "scheduled",
     "started": "started",
     "advanced": "advanced",
     "overridden": "advanced",
@@ -26,7 +27,9 @@ EVENT_OF: Final[dict[DecisionKind, Event]] = {
     "recovered": "recovered",
     "paused": "paused",
     "resumed": "resumed",
+    "waiting_window": "waiting_window",
     "awaiting_approval": "approval_needed",
+    "approval_overdue": "approval_needed",
     "approved": "approved",
 }
 """The news that a decision is, whatever its state."""
@@ -50,6 +53,7 @@ _AT_STAGE: Final[dict[Event, str]] = {
     "held": "holds at {}",
     "source_trouble": "holds at {}, a metric source does not answer",
     "recovered": "goes on at {}",
+    "waiting_window": "waits for its window at {}",
     "approval_needed": "waits for a person at {}",
 }
 
@@ -204,8 +208,8 @@ def _deed(news: News) -> str:
     if event in _ENDS.values():
         return _words(event) + _outcome(news)
     stage = f"stage {done.stage + 1} of {len(news.stages)} ({news.stages[done.stage]})"
-    if event == "started":
-        return f"started {news.strategy} from {news.stable} to {news.candidate}, {stage}"
+    if event in ("scheduled", "started"):
+        return f"{event} {news.strategy} from {news.stable} to {news.candidate}, {stage}"
     return _AT_STAGE.get(event, f"{_words(event)} at {{}}").format(stage)
 
 

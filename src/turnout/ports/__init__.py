@@ -3,6 +3,7 @@
 Every method may raise `turnout.domain.errors.Unavailable` when the technology behind it does not answer.
 """
 
+from turnout.ports.freezes import FreezeStore
 from turnout.ports.metrics import (
     ArmReading,
     FractionReading,
@@ -38,6 +39,7 @@ __all__ = [
     "FlagRecord",
     "FlagStore",
     "FractionReading",
+    "FreezeStore",
     "HealthProbe",
     "MetricSource",
     "Notice",

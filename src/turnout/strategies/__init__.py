@@ -102,5 +102,5 @@ def compile_plan(spec: RolloutSpec, stable: str) -> Plan:
     if spec.candidate == stable:
         remedy = "name another variant of the flag"
         raise InvalidInput([Problem("candidate", "serves all users already", remedy, repr(stable))])
-    plan = concatenated(spec.pipeline, spec, stable) if spec.strategy is None else spec.strategy.plan(spec, stable)
-    return plan.model_copy(update={"notify": spec.notify})
+    plan = spec.parts[0].plan(spec, stable) if spec.strategy is not None else concatenated(spec.pipeline, spec, stable)
+    return plan.model_copy(update={"start_at": spec.start_at, "notify": spec.notify})
