@@ -158,8 +158,8 @@ class OutcomeBatch(Frozen):
 class OutcomeReceipt(Frozen):
     """What became of a batch: new ones, ones known by their id, and ones of unknown flags or variants.
 
-    ``rejected`` counts, by metric, single values of accepted outcomes outside the bounds that the rollout's spec declares:
-    such an outcome is kept and its other values count.
+    ``rejected`` counts, by metric, single values of accepted outcomes outside the bounds that the rollout's spec
+    declares: such an outcome is kept and its other values count.
     """
 
     accepted: int

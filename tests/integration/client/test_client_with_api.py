@@ -89,7 +89,7 @@ async def test_what_the_api_refuses_or_does_not_know_is_counted(api: Api, connec
 
 
 async def test_values_out_of_bounds_are_told(api: Api, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
-    """The receipt, the client's status (and its log, once) and the API's metrics count values that a spec's bounds refuse."""
+    """The receipt, the client's status (and its log, once) and the API's metrics count what a spec's bounds refuse."""
     await api.apply({"answers": {"variants": {"old": 1, "new": 2}, "stable": "old"}})
     plan = a_plan("answers").model_copy(update={"bounds": {"quality_score": Bounds(min=0, max=1)}})
     rollouts = api.services.rollouts
