@@ -77,7 +77,7 @@ def simulate_rates(random: Random, paths: int, rate: float, margin: float, facto
     n = binomial(random, _STEP, 0.05, (paths, _LOOKS))
     x, y = binomial(random, n, rate * factor), binomial(random, _STEP - n, rate)
     n, x, y = (np.cumsum(one, axis=-1).astype(np.float64) for one in (n, x, y))
-    evidence = log_mixture(log_components(x, y, 0.05, margin, "pass"))
+    evidence = log_mixture(log_components(x, y, 0.05, margin, "pass"), "pass")
     return {"found": at_first(evidence >= -math.log(_ALPHA), n)}
 
 

@@ -33,7 +33,7 @@ from benchmarks.report import Section
 from turnout.analysis.clusters import sums_of, unit_squares
 from turnout.analysis.confseq import hold, widening
 from turnout.analysis.evidence import Floats
-from turnout.analysis.onset import first_error_onset
+from turnout.analysis.onset import LEAD, first_error_onset
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -132,7 +132,7 @@ def test_onset_of_many_looks_is_that_of_each(run: Run) -> None:
     random = np.random.default_rng(3)
     ours, theirs = random.poisson(1.0, 30), random.poisson(10.0, 30)
     counts = (np.cumsum(arm).astype(np.float64) for arm in (ours, theirs))
-    looks = rules.log_onset_looks(*counts, 0.05, 0.5)
+    looks = rules.log_onset_looks(*counts, 0.05, LEAD)
     for look in (0, 7, 29):
         one = first_error_onset(ours[: look + 1], theirs[: look + 1], 0.05, "fail", 30)
         assert looks[look] == pytest.approx(one.log_e, rel=1e-9, abs=1e-9)
