@@ -92,8 +92,8 @@ def measure(run: Run) -> Result:
             "back at random; intra-class correlation 0.1 of errors, 0.25 of latency and cost, 0.3 of scores. "
             f"{run.paths(_AA):,} paths for each A/A figure and for errors, {run.paths(_HARM):,} for each other "
             "change. Five metrics versus stable, α = 1 % each. Detection in candidate requests (50 a minute). Errors "
-            "are judged with a late onset in mind, which delays what is wrong from the start, most where there are few users to "
-            "meet a first error. On the same paths: the cumulative test, for which the earlier figures are, and the "
+            "are judged with a late onset in mind, which delays what is wrong from the start, most where there are few "
+            "users to meet a first error. On the same paths: the cumulative test, for which the earlier figures are, and the "
             "even bets that would delay it more ([ADR 0008](adr/0008-where-the-bets-lie.md)).",
             ("", *(shape.title for shape in SHAPES.values())),
             rows,
