@@ -13,6 +13,7 @@ import scipy
 
 from benchmarks.decisions import (
     clustered_limits,
+    concluded,
     horizon,
     late_onset,
     limits,
@@ -34,6 +35,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 TABLES: Mapping[str, Callable[[Run], Result]] = {
     "policy": policy.measure,
+    "concluded": concluded.measure,
     "rare_errors": rare_errors.measure,
     "other_metrics": other_metrics.measure,
     "ramp": ramp.measure,

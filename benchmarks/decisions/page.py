@@ -62,8 +62,9 @@ are in the modules of `src/turnout/analysis`.
 
 ## Method of the measurement
 
-The simulations call the functions of `turnout.analysis` that decide, on arrays; the traffic and the naive rules are
-in `benchmarks/decisions`. Every figure is a share or a quantile over simulated paths, with its Monte-Carlo standard
+The simulations call the functions of `turnout.analysis` that decide, on arrays; that the whole code path of a rollout
+comes to the same verdicts is [measured too](#the-same-through-the-code-that-decides). The traffic and the naive rules
+are in `benchmarks/decisions`. Every figure is a share or a quantile over simulated paths, with its Monte-Carlo standard
 error after ±; a quantile's is half the distance of the order statistics one binomial standard deviation to either
 side. “–” is a quantile beyond the end of the paths. In square brackets: what an earlier simulation, written
 independently, found with the same protocol; parameters of the traffic that it left open were chosen here. Figures

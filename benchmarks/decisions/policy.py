@@ -93,8 +93,8 @@ def measure(run: Run) -> Result:
             f"{run.paths(_AA):,} paths for each A/A figure and for errors, {run.paths(_HARM):,} for each other "
             "change. Five metrics versus stable, α = 1 % each. Detection in candidate requests (50 a minute). Errors "
             "are judged with a late onset in mind, which delays what is wrong from the start, most where there are few "
-            "users to meet a first error. On the same paths: the cumulative test, for which the earlier figures are, and the "
-            "even bets that would delay it more ([ADR 0008](adr/0008-where-the-bets-lie.md)).",
+            "users to meet a first error. On the same paths: the cumulative test, for which the earlier figures are, "
+            "and the even bets that would delay it more ([ADR 0008](adr/0008-where-the-bets-lie.md)).",
             ("", *(shape.title for shape in SHAPES.values())),
             rows,
         ),
@@ -156,17 +156,16 @@ def _path(random: Random, shape: Shape, changed: str | None) -> dict[str, float]
     found: dict[str, float] = {}
     naive = False
     for metric in METRICS if changed is None else (changed,):
-        judged = _judged(random, traffic, metric, worse=changed is not None)
-        found[f"{metric} minute"] = float(first(judged["turnout"])) + 1
-        found[f"{metric} requests"] = float(at_first(judged["turnout"], served))
-        naive = naive or bool(judged["naive"].any())
-        found |= {f"{rule} requests": float(at_first(judged[rule], served)) for rule in _OTHERS if rule in judged}
+        said = judged(traffic, metric, *drawn_values(random, traffic, metric, worse=changed is not None))
+        found[f"{metric} minute"] = float(first(said["turnout"])) + 1
+        found[f"{metric} requests"] = float(at_first(said["turnout"], served))
+        naive = naive or bool(said["naive"].any())
+        found |= {f"{rule} requests": float(at_first(said[rule], served)) for rule in _OTHERS if rule in said}
     return found | {"naive": float(naive)}
 
 
-def _judged(random: Random, traffic: Crowd, metric: str, *, worse: bool) -> dict[str, rules.Flags]:
+def judged(traffic: Crowd, metric: str, values: Floats, rated: rules.Flags | None) -> dict[str, rules.Flags]:
     """What Turnout and what a naive rule say of one metric at every look; of errors also other tests."""
-    values, rated = drawn_values(random, traffic, metric, worse=worse)
     if metric == "error":
         hits = first_hits(traffic, values)
         return {
@@ -186,9 +185,7 @@ def _judged(random: Random, traffic: Crowd, metric: str, *, worse: bool) -> dict
     }
 
 
-def drawn_values(
-    random: Random, traffic: Crowd, metric: str, *, worse: bool
-) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]] | None]:
+def drawn_values(random: Random, traffic: Crowd, metric: str, *, worse: bool) -> tuple[Floats, rules.Flags | None]:
     """A value per request, and which requests have one (None for all). Latency is 1 beyond stable's p95, else 0."""
     hit = traffic.on_candidate if worse else np.zeros(traffic.user.size, dtype=np.bool_)
     if metric == "error":

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.decisions import (
     clustered_limits,
+    concluded,
     horizon,
     late_onset,
     limits,
@@ -109,6 +110,15 @@ def test_skewed_limit() -> None:
             passed[row, path] = bool(np.any((end < limit) & (ours.units >= 20)))
     never_more(passed[1], 0.05)
     assert passed[0].mean() > passed[1].mean() + 0.05
+
+
+@pytest.mark.parametrize(("worse", "least"), [(False, 0), (True, 12)])
+def test_the_code_that_decides(worse: bool, least: int) -> None:
+    """`conclude` comes to the verdicts of the arrays at every look, on good candidates and on bad ones."""
+    drawn = concluded.simulate(np.random.default_rng(4), 1, policy.SHAPES["few"], worse, every=12)
+    assert drawn["verdicts"].tolist() == [40]
+    assert drawn["apart"].tolist() == [0]
+    assert least <= drawn["fails"][0] <= (40 if worse else 0)
 
 
 def test_ramp(run: Run) -> None:
