@@ -17,6 +17,7 @@ from benchmarks.decisions import (
     horizon,
     late_onset,
     limits,
+    mean_limits,
     noninferiority,
     other_metrics,
     page,
@@ -44,6 +45,7 @@ TABLES: Mapping[str, Callable[[Run], Result]] = {
     "horizon": horizon.measure,
     "peeking": peeking.measure,
     "clustered_limits": clustered_limits.measure,
+    "mean_limits": mean_limits.measure,
     "limits": limits.measure,
     "noninferiority": noninferiority.measure,
 }

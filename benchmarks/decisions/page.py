@@ -49,6 +49,8 @@ may have begun | Lindon & Malek 2022; Lindon, Sanden & Shirikian 2022; Shin, Ram
 design effect | the same; Rao & Scott 1992 |
 | mean of a score or a cost versus stable | asymptotic confidence sequence between users, the standard error at least \
 that of the pooled arms, costs capped | Waudby-Smith et al. 2024; Deng, Knoblich & Lu 2018 |
+| mean of a score or a cost against a limit | the same sequence of one arm, the standard error at least that which the \
+limit, or stable's spread, would explain | Waudby-Smith et al. 2024; measured [below](#absolute-limits-on-means) |
 | is the split as planned | Dirichlet-multinomial Bayes factor, on users | Lindon & Malek 2022 |
 | one look at a fixed horizon | Welch's t between users, guarded by the pooled standard error | Welch 1947; \
 Deng et al. 2018 |

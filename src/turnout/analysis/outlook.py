@@ -197,9 +197,11 @@ def _mean(gate: Gate, level: Level, conditions: Conditions) -> _Test | None:
     deviation, effect, users = level.deviation, conditions.expected.design_effect, conditions.expected.requests_per_user
     limit, sign = (gate.min, -1.0) if gate.min is not None else (gate.max or 0.0, 1.0)
     room = sign * (limit - level.mean)
+    # Stable's spread counts in proportion to the limit; see `confseq.hold`.
+    stretch = min(4.0, max(1.0, limit / level.mean)) if limit * level.mean > 0 else 1.0
 
     def width(n: float, alpha: float) -> float:
-        return deviation * math.sqrt(effect / n) * float(widening(np.asarray(n / users), alpha))
+        return stretch * deviation * math.sqrt(effect / n) * float(widening(np.asarray(n / users), alpha))
 
     return _Test(
         limit,
