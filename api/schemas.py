@@ -172,11 +172,16 @@ class OutcomeBatch(Frozen):
 
 
 class OutcomeReceipt(Frozen):
-    """What became of a batch: new ones, ones known by their id, and ones of unknown flags or variants."""
+    """What became of a batch: new ones, ones known by their id, and ones of unknown flags or variants.
+
+    ``rejected`` counts, by metric, single values of accepted outcomes outside the bounds that the rollout's spec
+    declares: such an outcome is kept and its other values count.
+    """
 
     accepted: int
     duplicates: int
     unknown: int
+    rejected: dict[str, int]
 
 
 class Health(Frozen):
