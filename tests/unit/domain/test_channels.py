@@ -100,5 +100,5 @@ def test_what_is_wrong_is_told_with_its_remedy_and_without_secrets(wrong: dict[A
 def test_an_unknown_event_is_told_with_those_there_are() -> None:
     """And the other entries are judged by themselves."""
     (line,) = told({"stdout": True}, {"stdout": True, "events": ["pausd"]})
-    assert line.startswith("notify[1].events[0]: input should be 'started', 'advanced',")
+    assert line.startswith("notify[1].events[0]: input should be 'scheduled', 'started',")
     assert line.endswith("(got 'pausd')")
