@@ -15,7 +15,8 @@ a shadow's sample          ``{seed}:shadow:``
 ========================  ===================================================
 
 Names hold no colon, so no two splits of a flag share their hash: who is in a rule's arm says nothing about who is
-exposed to a rollout. Renaming a rule, or a segment that is apart, draws its arms anew. A split without a unit gives null, hence the stable variant.
+exposed to a rollout. Renaming a rule, or a segment that is apart, draws its arms anew. A split without a unit gives
+null, hence the stable variant.
 """
 
 from __future__ import annotations
