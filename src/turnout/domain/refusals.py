@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from turnout.domain import adjusting
 from turnout.domain.ahead import move_windows, upcoming
 from turnout.domain.freezes import FREEZE_OVERRIDE, Closed
 from turnout.domain.plan import Plan
@@ -30,14 +31,22 @@ def refusal(plan: Plan, state: RolloutState, command: Command, closed: Closed | 
         case "promote" if state.state is State.SCHEDULED and state.last is None:
             return "the rollout has not begun yet"
         case "promote" if closed is not None:
-            return _override_refusal(closed, command)
+            return override_refusal(closed, command)
+        case "adjust" if state.since is None:
+            return "the rollout has not begun yet"
+        case "adjust":
+            return _adjust_refusal(plan, state, command, closed)
         case _:
             return None
 
 
 def windows_for(plan: Plan, state: RolloutState, order: Command) -> tuple[Window, ...] | None:
     """The windows within which ``order`` moves traffic forward; None when it does not."""
-    if order.kind != "promote" or order.id in state.seen or refusal(plan, state, order) is not None:
+    if order.id in state.seen or refusal(plan, state, order) is not None:
+        return None
+    if order.kind == "adjust":
+        return plan.stages[state.stage].windows if _grows(plan, state, order) else None
+    if order.kind != "promote":
         return None
     stage = upcoming(plan, state)
     if state.since is not None and stage is not None and stage.approval is not None and not state.approved:
@@ -63,8 +72,27 @@ def _approve_refusal(plan: Plan, state: RolloutState, command: Command) -> str |
     return None
 
 
-def _override_refusal(closed: Closed, command: Command) -> str | None:
+def _adjust_refusal(plan: Plan, state: RolloutState, command: Command, closed: Closed | None) -> str | None:
+    wanted = command.adjustment
+    if wanted is None:
+        return "adjust needs a part and a weight"
+    stage = adjusting.staged(plan, state.stage, state.adjusted)
+    why_not = adjusting.why_not(plan, stage, state.passed, wanted, command.roles, command.reason)
+    if why_not is not None or not _grows(plan, state, command):
+        return why_not
+    if state.state is State.PAUSED and not wanted.override:
+        return "the rollout is paused, and a share may shrink, but not grow; resume first"
+    return None if closed is None else override_refusal(closed, command)
+
+
+def _grows(plan: Plan, state: RolloutState, command: Command) -> bool:
+    stage = adjusting.staged(plan, state.stage, state.adjusted)
+    return command.adjustment is not None and adjusting.grows(plan, stage, command.adjustment)
+
+
+def override_refusal(closed: Closed, command: Command) -> str | None:
+    """Why traffic may not move forward now although ``command`` asks for it; None when that may be overridden."""
     shut = f"traffic may not move forward now ({closed.why}); it {closed.opens}"
     if FREEZE_OVERRIDE not in command.roles:
-        return f"{shut}, and somebody with the role {FREEZE_OVERRIDE} may promote before, with a reason"
+        return f"{shut}, and somebody with the role {FREEZE_OVERRIDE} may {command.kind} before, with a reason"
     return None if command.reason else f"{shut}; to override that, give a reason"

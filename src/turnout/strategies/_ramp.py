@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from turnout.domain.gates import completed
+from turnout.domain.gates import completed, needs_both_arms
 from turnout.domain.metrics import AGREEMENT
 from turnout.domain.plan import SAMPLE_RATIO, Approval, Gate, OnFail, Plan, Recourse, Stage
 from turnout.domain.spec import Policies
@@ -134,11 +134,6 @@ def of_shadow(gate: Gate) -> bool:
 def guarding(gates: Sequence[Gate], on_fail: Recourse) -> tuple[Gate, ...]:
     """Guardrails that do ``on_fail`` unless they say otherwise."""
     return tuple(gate.model_copy(update={"on_fail": gate.on_fail or on_fail}) for gate in gates)
-
-
-def needs_both_arms(gate: Gate) -> bool:
-    """Whether ``gate`` cannot be asked where everybody has the candidate."""
-    return gate.versus is not None or gate.score is not None or gate.metric == SAMPLE_RATIO
 
 
 def _with_the_split(spec: Policies) -> tuple[Gate, ...]:

@@ -11,15 +11,14 @@ from typing import Final, Self
 from pydantic import JsonValue, model_validator
 
 from turnout.domain import flags
+from turnout.domain.adjusting import OTHER
 from turnout.domain.durations import Duration
 from turnout.domain.errors import Problem
+from turnout.domain.gates import needs_both_arms
 from turnout.domain.model import Frozen
 from turnout.domain.plan import OnFail, Plan, Stage
 from turnout.domain.spec import Percentage, Policies
-from turnout.strategies._ramp import Step, needs_both_arms, stage_of, weights
-
-OTHER: Final = "other"
-"""What those are called whom no part matches."""
+from turnout.strategies._ramp import Step, stage_of, weights
 
 MOST_PARTS: Final = 50
 LARGEST_PLAN: Final = 1_000_000
@@ -92,7 +91,8 @@ class Walk:
 
     def plan(self, spec: Policies, stable: str) -> Plan:
         """The plan; what its last stage gives to the parts stays when it completes."""
-        stages = [self._stage(spec, stable, i) for i, part in enumerate(self.parts) if part.spec.enabled]
+        enabled = [index for index, part in enumerate(self.parts) if part.spec.enabled]
+        stages = [self._stage(spec, stable, index, index == enabled[-1]) for index in enabled]
         if self.rest is not None and self.rest.enabled:
             stages.append(self._last(spec, stable, self.rest))
         stages[1:] = [stage.model_copy(update={"manual": not self.settings.auto_promote}) for stage in stages[1:]]
@@ -106,9 +106,10 @@ class Walk:
             end="stay",
         )
 
-    def _stage(self, spec: Policies, stable: str, index: int) -> Stage:
+    def _stage(self, spec: Policies, stable: str, index: int, last: bool) -> Stage:
         part = self.parts[index].spec
-        segments = self._segments(spec, stable, self.parts[: index + 1])
+        # Parts that are off stand in the last stage too, so that they can be switched on later.
+        segments = self._segments(spec, stable, self.parts if last else self.parts[: index + 1])
         stage = stage_of(spec, weights(spec.candidate, stable, 0), self._step(part.name, part))
         return stage.model_copy(update={"segments": segments, "focus": part.name})
 

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
+from turnout.domain.adjusting import OTHER
 from turnout.domain.errors import Problem
 from turnout.domain.matching import Match, among
 from turnout.domain.plan import Plan
@@ -16,7 +17,6 @@ from turnout.domain.problems import Faults
 from turnout.domain.spec import Policies
 from turnout.strategies._segmented import (
     MOST_PARTS,
-    OTHER,
     Part,
     PartSpec,
     Segmented,
