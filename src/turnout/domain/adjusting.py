@@ -120,6 +120,14 @@ def why_not(
     return None if reason else f"of {wanted.part} {known}; to override that, give a reason"
 
 
+def told(plan: Plan, stage: Stage, passed: Mapping[str, int], wanted: Adjustment, by: str, reason: str) -> str:
+    """The change that ``wanted`` makes, as a sentence."""
+    before = weights_of(plan, stage).get(wanted.part, 0)
+    said = f": {reason}" if reason else ""
+    more = "; overrides that gates have not passed at so much" if beyond(plan, stage, passed, wanted) else ""
+    return f"{wanted.part} set from {percent(before)} to {percent(wanted.weight)} by {by}{said}{more}"
+
+
 def percent(weight: int) -> str:
     """A weight for people: ``12.5 %``."""
     return f"{weight * 100 / TOTAL:g} %"

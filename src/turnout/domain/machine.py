@@ -339,12 +339,9 @@ def _adjust(plan: Plan, state: RolloutState, order: Command, cause: _Cause) -> S
     """Publish another share of one part; the stage begins again, as its evidence is about another split."""
     wanted = order.adjustment or adjusting.Adjustment(part="", weight=0)
     stage = adjusting.staged(plan, state.stage, state.adjusted)
-    before = adjusting.weights_of(plan, stage)[wanted.part]
     over = adjusting.beyond(plan, stage, state.passed, wanted)
-    said = f": {order.reason}" if order.reason else ""
-    more = "; overrides that gates have not passed at so much" if over else ""
-    change = f"from {adjusting.percent(before)} to {adjusting.percent(wanted.weight)}"
-    cause = replace(cause, text=f"{wanted.part} set {change} by {order.actor}{said}{more}")
+    text = adjusting.told(plan, stage, state.passed, wanted, order.actor, order.reason)
+    cause = replace(cause, text=text)
     update: dict[str, object] = {
         "state": State.RUNNING,
         "clock": Clock(),

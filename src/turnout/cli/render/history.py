@@ -60,6 +60,8 @@ _DEEDS: Final[dict[DecisionKind, str]] = {
     "overridden": "Moved on to {stage} without the gates",
     "moved_back": "Went back to {stage}",
     "restarted": "Began {stage} anew",
+    "adjusted": "Changed a share in {stage}",
+    "adjusted_by_override": "Changed a share by override in {stage}",
     "withdrawn": "Took everybody back to {stable}",
     "adopted": "Gave everybody {candidate}",
     "settled": "Left the traffic as it is",
