@@ -36,9 +36,9 @@ class Cohort(Segmented):
             raise Faults(problems)
         return self
 
-    def unproven(self, spec: Policies) -> Iterator[Problem]:
-        """Cohorts about which nothing would be asked before the next one."""
-        return unproven("cohorts", self._parts, spec, more=False)
+    def unproven(self, spec: Policies, more: bool) -> Iterator[Problem]:
+        """Cohorts about which nothing would be asked before the next one, or before what comes after (``more``)."""
+        return unproven("cohorts", self._parts, spec, more)
 
     def plan(self, spec: Policies, stable: str) -> Plan:
         """One stage a cohort."""

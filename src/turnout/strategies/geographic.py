@@ -88,10 +88,10 @@ class Geographic(Segmented):
             raise Faults(problems)
         return self
 
-    def unproven(self, spec: Policies) -> Iterator[Problem]:
-        """Regions about which nothing would be asked before the next one."""
-        more = self.other is not None and self.other.enabled
-        return unproven("regions", self._parts, spec, more)
+    def unproven(self, spec: Policies, more: bool) -> Iterator[Problem]:
+        """Regions about which nothing would be asked before the next one, or before what comes after (``more``)."""
+        others = self.other is not None and self.other.enabled
+        return unproven("regions", self._parts, spec, more or others)
 
     def plan(self, spec: Policies, stable: str) -> Plan:
         """One stage a region, then one for the others."""

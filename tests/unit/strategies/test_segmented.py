@@ -205,3 +205,24 @@ def test_nobody_loses_the_candidate_from_stage_to_stage(parts: list[tuple[bool, 
         now = {user for user in USERS if snapshot.resolve("engine", user).variant == "new"}
         assert before <= now
         before = now
+
+
+def test_what_comes_after_in_a_pipeline_keeps_the_shares() -> None:
+    """Cohorts, then regions, then everybody: whoever has the candidate by an earlier part keeps it."""
+    parts = [cohorts(BETA), regions(DACH), {"kind": "gradual", "stages": [10, 100]}]
+    spec = BASE | {"pipeline": [{"strategy": part} for part in parts]}
+    plan = compile_plan(parse_spec(spec), "old")
+    assert [shares(stage) for stage in plan.stages] == [
+        {"beta": 50_000},
+        *[{"beta": 50_000, "dach": 50_000}] * 3,
+    ]
+    assert [stage.focus for stage in plan.stages] == ["beta", "dach", None, None]
+    assert plan.end == "adopt"
+
+
+def test_a_pipeline_asks_about_each_part_before_the_next() -> None:
+    """What is last in its part is not last in the pipeline."""
+    compare = [{"metric": "error_rate", "versus": "stable"}]
+    spec = BASE | {"gates": compare, "pipeline": [{"strategy": cohorts(STAFF)}, "gradual"]}
+    with pytest.raises(InvalidInput, match=r"pipeline\[0\]\.strategy\.cohorts\[0\]\.percentage: leaves no stable"):
+        parse_spec(spec)
