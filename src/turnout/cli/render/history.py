@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from turnout.cli.render.checks import check_line
-from turnout.cli.render.words import STATE_STYLES, VERDICT_STYLES, minute, moment, percent, spaced, span
+from turnout.cli.render.words import STATE_STYLES, VERDICT_STYLES, among, minute, moment, percent, spaced, span
 from turnout.cli.views import RolloutView, Told
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.rollout import Decision, DecisionKind
@@ -76,13 +76,14 @@ _DEEDS: Final[dict[DecisionKind, str]] = {
 
 def deed(decision: Decision, view: RolloutView) -> str:
     """What the rollout did, in a few words."""
-    of = f" of {len(view.plan.stages)}" if view.plan is not None else ""
+    stages = view.plan.stages if view.plan is not None else ()
+    of, whom = (f" of {len(stages)}", among(stages[decision.stage])) if stages else ("", "")
     share = percent(decision.share)
     given = f"{share} {view.candidate}"
     if decision.shadow is not None:
         given = f"{view.candidate} in shadow for {percent(decision.shadow.sample / TOTAL)}"
     return _DEEDS.get(decision.kind, spaced(decision.kind).capitalize()).format(
-        stage=f"stage {decision.stage + 1}{of} ({given})",
+        stage=f"stage {decision.stage + 1}{of} ({given}{whom})",
         share=share,
         stable=view.stable,
         candidate=view.candidate,
