@@ -123,14 +123,14 @@ class Walk:
         return Step(f"{name} {share:g} %", share, before=0, hold=hold, on_fail=self.settings.on_fail)
 
     def _segments(self, spec: Policies, stable: str, parts: Iterable[Part]) -> tuple[flags.Segment, ...]:
+        # Not checked again: conditions were where they were written, and a stable variant that is not known yet has a
+        # name that no variant can have.
         return tuple(
-            flags.Segment.model_validate(
-                {
-                    "name": part.spec.name,
-                    "if": part.condition,
-                    "weights": weights(spec.candidate, stable, part.spec.percentage if part.spec.enabled else 0),
-                    "apart": True,
-                }
+            flags.Segment.model_construct(
+                name=part.spec.name,
+                condition=part.condition,
+                weights=weights(spec.candidate, stable, part.spec.percentage if part.spec.enabled else 0),
+                apart=True,
             )
             for part in parts
         )

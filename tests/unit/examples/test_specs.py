@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from turnout.cli.commands.files import UNKNOWN_STABLE
 from turnout.cli.documents import load, read_flags, read_spec
 from turnout.strategies import compile_plan
 
@@ -22,4 +23,5 @@ def test_an_example_can_be_started_as_it_stands(name: str) -> None:
     (flag,) = read_flags(load(str(EXAMPLES / name / "flags.yaml")))
     spec = read_spec(load(str(EXAMPLES / name / "rollout.yaml")))
     assert (spec.flag, spec.candidate in flag.variants) == (flag.key, True)
-    assert [stage.name for stage in compile_plan(spec, flag.stable).stages] == STAGES[name]
+    for stable in (flag.stable, UNKNOWN_STABLE):
+        assert [stage.name for stage in compile_plan(spec, stable).stages] == STAGES[name]

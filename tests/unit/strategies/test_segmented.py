@@ -207,6 +207,12 @@ def test_nobody_loses_the_candidate_from_stage_to_stage(parts: list[tuple[bool, 
         before = now
 
 
+def test_a_plan_survives_its_way_through_json() -> None:
+    """As it travels to the workflow and back."""
+    plan = compiled(regions(DACH, NORDICS, other={"percentage": 5}))
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
 def test_what_comes_after_in_a_pipeline_keeps_the_shares() -> None:
     """Cohorts, then regions, then everybody: whoever has the candidate by an earlier part keeps it."""
     parts = [cohorts(BETA), regions(DACH), {"kind": "gradual", "stages": [10, 100]}]
