@@ -18,7 +18,7 @@ from turnout.domain.gates import needs_both_arms
 from turnout.domain.model import Frozen
 from turnout.domain.plan import OnFail, Plan, Stage
 from turnout.domain.spec import Percentage, Policies
-from turnout.strategies._ramp import Step, stage_of, weights
+from turnout.strategies._ramp import Step, of_shadow, stage_of, weights
 
 MOST_PARTS: Final = 50
 LARGEST_PLAN: Final = 1_000_000
@@ -158,7 +158,7 @@ def unproven(field: str, parts: Sequence[Part], spec: Policies, more: bool) -> I
 
     ``more`` tells that another stage follows after the parts.
     """
-    if any(not gate.dry_run and not needs_both_arms(gate) for gate in spec.gates):
+    if any(not (gate.dry_run or needs_both_arms(gate) or of_shadow(gate)) for gate in spec.gates):
         return
     enabled = [index for index, part in enumerate(parts) if part.spec.enabled]
     for index in enabled if more else enabled[:-1]:

@@ -67,7 +67,9 @@ def percent(share: float) -> str:
 
 def gives(stage: Stage, share: float) -> str:
     """What a stage gives the candidate: ``5 %``, ``5 % in beta``, or the requests of ``20 % in shadow``."""
-    return percent(share) + among(stage) if stage.shadow is None else f"{percent(stage.shadow.sample / TOTAL)} in shadow"
+    return (
+        percent(share) + among(stage) if stage.shadow is None else f"{percent(stage.shadow.sample / TOTAL)} in shadow"
+    )
 
 
 def among(stage: Stage) -> str:
