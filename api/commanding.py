@@ -67,7 +67,7 @@ def answer(reply: Reply, command_id: str) -> CommandOut:
 
 
 def roles_of(caller: Caller, plan: Plan | None, *also: str) -> tuple[str, ...]:
-    """The roles a command carries; without tokens, ``also`` these and what the plan's approvals and calendar ask for."""
+    """The roles a command carries; without tokens, ``also`` these and what the plan's approvals and dates ask for."""
     if not caller.trusted or plan is None:
         return tuple(sorted(caller.roles))
     approving = {stage.approval.by for stage in plan.stages if stage.approval and stage.approval.by}

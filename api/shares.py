@@ -16,7 +16,9 @@ from turnout.domain.adjusting import SHARE_OVERRIDE, Adjustment
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.errors import CommandRefused, Conflict, NotFound
 from turnout.domain.flags import Traffic
+from turnout.domain.freezes import Closed, opening
 from turnout.domain.plan import Stage
+from turnout.domain.refusals import override_refusal
 from turnout.domain.rollout import Decision, State
 from turnout.ports import RolloutRecord
 from workflows.messages import CommandRequest
@@ -73,12 +75,13 @@ class _Left:
         now = {"weights": self.traffic.weights, "segments": self.traffic.segments}
         return self.record.plan.stages[-1].model_copy(update=now)
 
-    def decision(self, request: CommandRequest, wanted: Adjustment, at: datetime) -> Decision:
-        """The change, to be recorded after the rollout's last decision."""
+    def decision(self, request: CommandRequest, wanted: Adjustment, at: datetime, closed: Closed | None) -> Decision:
+        """The change, to be recorded after the rollout's last decision; ``closed`` is what it overrides."""
         plan, record = self.record.plan, self.record
         shares = {**adjusting.weights_of(plan, self.stage), wanted.part: wanted.weight}
         after = adjusting.staged(plan, len(plan.stages) - 1, shares)
         over = adjusting.beyond(plan, self.stage, self.passed, wanted)
+        text = adjusting.told(plan, self.stage, self.passed, wanted, request.actor, request.reason, closed)
         return Decision(
             rollout_id=record.id,
             flag=record.flag,
@@ -88,13 +91,14 @@ class _Left:
             state=record.state,
             stage=record.stage,
             share=after.watched.get(plan.candidate, 0) / TOTAL,
-            text=adjusting.told(plan, self.stage, self.passed, wanted, request.actor, request.reason),
+            text=text,
             actor=request.actor,
             reason=request.reason,
             command_id=request.id,
             weights=after.weights,
             segments=after.segments,
             generation=self.traffic.generation + 1,
+            overrode=closed,
             passed=dict(self.passed),
         )
 
@@ -110,9 +114,21 @@ async def _amended(services: Services, record: RolloutRecord, request: CommandRe
         raise Conflict(f"the traffic of {record.flag} is no longer what rollout {record.id} left: nothing can be set")
     passed = next((one.passed for one in reversed(decisions) if one.passed is not None), dict[str, int]())
     left = _Left(record, traffic, passed)
+    now = services.clock()
+    closed = await _closed(services, left, wanted, now)
     why_not = adjusting.why_not(record.plan, left.stage, passed, wanted, request.roles, request.reason)
+    if why_not is None and closed is not None:
+        why_not = override_refusal(closed, "adjust", request.roles, request.reason)
     if why_not is not None:
         raise CommandRefused(why_not)
-    decision = left.decision(request, wanted, services.clock())
+    decision = left.decision(request, wanted, now, closed)
     await services.rollouts.amend(decision)
     return decision.text
+
+
+async def _closed(services: Services, left: _Left, wanted: Adjustment, now: datetime) -> Closed | None:
+    """Why a share may not grow now; None if it may, or if it shrinks."""
+    if not adjusting.grows(left.record.plan, left.stage, wanted):
+        return None
+    freezes = await services.freezes.list(after=now)
+    return opening(left.stage.windows, freezes, left.record.flag, now).closed

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.flags import Segment
+from turnout.domain.freezes import Closed
 from turnout.domain.gates import needs_both_arms
 from turnout.domain.model import Frozen
 from turnout.domain.plan import Plan, Stage
@@ -120,11 +121,20 @@ def why_not(
     return None if reason else f"of {wanted.part} {known}; to override that, give a reason"
 
 
-def told(plan: Plan, stage: Stage, passed: Mapping[str, int], wanted: Adjustment, by: str, reason: str) -> str:
-    """The change that ``wanted`` makes, as a sentence."""
+def told(  # noqa: PLR0913 - all that the sentence is about
+    plan: Plan,
+    stage: Stage,
+    passed: Mapping[str, int],
+    wanted: Adjustment,
+    by: str,
+    reason: str,
+    closed: Closed | None = None,
+) -> str:
+    """The change that ``wanted`` makes, as a sentence; ``closed`` is what it overrides."""
     before = weights_of(plan, stage).get(wanted.part, 0)
     said = f": {reason}" if reason else ""
     more = "; overrides that gates have not passed at so much" if beyond(plan, stage, passed, wanted) else ""
+    more += f"; overrides that it is {closed.why}" if closed is not None else ""
     return f"{wanted.part} set from {percent(before)} to {percent(wanted.weight)} by {by}{said}{more}"
 
 

@@ -340,7 +340,7 @@ def _adjust(plan: Plan, state: RolloutState, order: Command, cause: _Cause) -> S
     wanted = order.adjustment or adjusting.Adjustment(part="", weight=0)
     stage = adjusting.staged(plan, state.stage, state.adjusted)
     over = adjusting.beyond(plan, stage, state.passed, wanted)
-    text = adjusting.told(plan, stage, state.passed, wanted, order.actor, order.reason)
+    text = adjusting.told(plan, stage, state.passed, wanted, order.actor, order.reason, cause.overrode)
     cause = replace(cause, text=text)
     update: dict[str, object] = {
         "state": State.RUNNING,

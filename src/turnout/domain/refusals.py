@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from turnout.domain import adjusting
 from turnout.domain.ahead import move_windows, upcoming
 from turnout.domain.freezes import FREEZE_OVERRIDE, Closed
 from turnout.domain.plan import Plan
-from turnout.domain.rollout import Command, RolloutState, State
+from turnout.domain.rollout import Command, CommandKind, RolloutState, State
 from turnout.domain.windows import Window
 
 
@@ -26,14 +28,8 @@ def refusal(plan: Plan, state: RolloutState, command: Command, closed: Closed | 
             return f"the rollout is not paused, it is {state.state}"
         case "approve":
             return _approve_refusal(plan, state, command)
-        case "promote" if state.state is State.AWAITING_APPROVAL and not _manual(plan, state):
-            return "the rollout awaits an approval, which promote cannot replace; use approve"
-        case "promote" if state.state is State.SCHEDULED and state.last is None:
-            return "the rollout has not begun yet"
-        case "promote" if closed is not None:
-            return override_refusal(closed, command)
-        case "adjust" if state.since is None:
-            return "the rollout has not begun yet"
+        case "promote":
+            return _promote_refusal(plan, state, command, closed)
         case "adjust":
             return _adjust_refusal(plan, state, command, closed)
         case _:
@@ -59,6 +55,14 @@ def _manual(plan: Plan, state: RolloutState) -> bool:
     return stage is not None and stage.manual and stage.approval is None
 
 
+def _promote_refusal(plan: Plan, state: RolloutState, command: Command, closed: Closed | None) -> str | None:
+    if state.state is State.AWAITING_APPROVAL and not _manual(plan, state):
+        return "the rollout awaits an approval, which promote cannot replace; use approve"
+    if state.state is State.SCHEDULED and state.last is None:
+        return "the rollout has not begun yet"
+    return None if closed is None else override_refusal(closed, "promote", command.roles, command.reason)
+
+
 def _approve_refusal(plan: Plan, state: RolloutState, command: Command) -> str | None:
     stage = upcoming(plan, state)
     if state.state is not State.AWAITING_APPROVAL or stage is None:
@@ -74,6 +78,8 @@ def _approve_refusal(plan: Plan, state: RolloutState, command: Command) -> str |
 
 def _adjust_refusal(plan: Plan, state: RolloutState, command: Command, closed: Closed | None) -> str | None:
     wanted = command.adjustment
+    if state.since is None:
+        return "the rollout has not begun yet"
     if wanted is None:
         return "adjust needs a part and a weight"
     stage = adjusting.staged(plan, state.stage, state.adjusted)
@@ -82,7 +88,7 @@ def _adjust_refusal(plan: Plan, state: RolloutState, command: Command, closed: C
         return why_not
     if state.state is State.PAUSED and not wanted.override:
         return "the rollout is paused, and a share may shrink, but not grow; resume first"
-    return None if closed is None else override_refusal(closed, command)
+    return None if closed is None else override_refusal(closed, "adjust", command.roles, command.reason)
 
 
 def _grows(plan: Plan, state: RolloutState, command: Command) -> bool:
@@ -90,9 +96,9 @@ def _grows(plan: Plan, state: RolloutState, command: Command) -> bool:
     return command.adjustment is not None and adjusting.grows(plan, stage, command.adjustment)
 
 
-def override_refusal(closed: Closed, command: Command) -> str | None:
-    """Why traffic may not move forward now although ``command`` asks for it; None when that may be overridden."""
+def override_refusal(closed: Closed, kind: CommandKind, roles: Collection[str], reason: str) -> str | None:
+    """Why traffic may not move forward now although a command asks for it; None when that may be overridden."""
     shut = f"traffic may not move forward now ({closed.why}); it {closed.opens}"
-    if FREEZE_OVERRIDE not in command.roles:
-        return f"{shut}, and somebody with the role {FREEZE_OVERRIDE} may {command.kind} before, with a reason"
-    return None if command.reason else f"{shut}; to override that, give a reason"
+    if FREEZE_OVERRIDE not in roles:
+        return f"{shut}, and somebody with the role {FREEZE_OVERRIDE} may {kind} before, with a reason"
+    return None if reason else f"{shut}; to override that, give a reason"
