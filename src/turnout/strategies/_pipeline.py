@@ -70,8 +70,9 @@ def _continued(before: Sequence[Stage], plan: Plan, prefix: str, *, last: bool) 
     for stage in plan.stages:
         share = stage.weights.get(plan.candidate, 0)
         if _grows(stage, share, reached, last=last or plan.end != "adopt"):
-            name = prefix + stage.name.removeprefix(prefix)
-            yield stage.model_copy(update={"name": name, "segments": stage.segments or kept})
+            name, own = prefix + stage.name.removeprefix(prefix), {segment.name for segment in stage.segments}
+            segments = (*(segment for segment in kept if segment.name not in own), *stage.segments)
+            yield stage.model_copy(update={"name": name, "segments": segments})
 
 
 def _grows(stage: Stage, share: int, reached: int, *, last: bool) -> bool:
