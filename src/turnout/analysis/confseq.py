@@ -159,7 +159,7 @@ def difference(
     return _sequence(found, float(found.value), (alpha_low, alpha_high), tuned_for, few=few)
 
 
-def level(
+def level(  # noqa: PLR0913 - two ends, two arms, and how the values were summed
     own: ArmStats,
     threshold: float,
     alpha_low: float,
