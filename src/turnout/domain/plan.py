@@ -10,12 +10,15 @@ import math
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from turnout.domain.durations import Duration
 from turnout.domain.flags import Segment, Shadow
+from turnout.domain.health import Expectation, HealthProbe
 from turnout.domain.model import Frozen
-from turnout.domain.pointers import parse_pointer
+from turnout.domain.pointers import Pointer
+from turnout.domain.routing import Router, Timeout, Url
+from turnout.domain.splits import Preview
 
 OnFail = Literal["rollback", "previous_stage", "pause"]
 """What a failed gate does."""
@@ -54,15 +57,6 @@ class PrometheusSource(Frozen):
     timeout: Duration = timedelta(seconds=10)
 
 
-def _pointer(text: str) -> str:
-    parse_pointer(text)
-    return text
-
-
-Pointer = Annotated[str, AfterValidator(_pointer)]
-"""A path into a JSON document; see `turnout.domain.pointers`."""
-
-
 class JsonSource(Frozen):
     """Any HTTP endpoint that answers JSON; ``pointer`` walks to the number: ``data.items[0].value``.
 
@@ -79,7 +73,38 @@ class JsonSource(Frozen):
     timeout: Duration = timedelta(seconds=10)
 
 
-Source = Annotated[OutcomeSource | PrometheusSource | JsonSource, Field(discriminator="kind")]
+class HttpSource(Frozen):
+    """The health of a service: 1 for an answer to a GET that is as expected, 0 for any other and for none at all.
+
+    A gate on it passes with ``consecutive`` good answers in a row, and not before; how many bad ones in a row make it
+    fail is the gate's own ``consecutive``.
+    """
+
+    kind: Literal["http"]
+    url: Url
+    expect: Expectation = Expectation()
+    consecutive: int = Field(default=3, ge=1, le=100)
+    timeout: Timeout = timedelta(seconds=2)
+
+    @property
+    def probe(self) -> HealthProbe:
+        """What is asked each time."""
+        return HealthProbe(url=self.url, expect=self.expect, consecutive=self.consecutive, timeout=self.timeout)
+
+
+class RouterSource(Frozen):
+    """Whether the router does as the stage says: 1 if it does, 0 if it did not; it is set right then.
+
+    Every stage of a plan with a router has a signal on it; nobody writes one.
+    """
+
+    kind: Literal["router"]
+    router: Router
+
+
+Source = Annotated[
+    OutcomeSource | PrometheusSource | JsonSource | HttpSource | RouterSource, Field(discriminator="kind")
+]
 
 
 class ScoredMetric(Frozen):
@@ -170,6 +195,8 @@ class Gate(Frozen):
             return f"score of {len(self.score.metrics)} metrics ≥ {self.score.passing:g}"
         if self.metric == SAMPLE_RATIO:
             return "users split as planned"
+        if self.source.kind == "router":
+            return "the router does as planned"
         subject = self.metric if self.quantile is None else f"p{self.quantile * 100:g} of {self.metric}"
         if self.versus is not None:
             allowed = f"ratio {self.ratio:g}" if self.ratio is not None else f"margin {self.margin or 0:g}"
@@ -206,7 +233,8 @@ class Stage(Frozen):
     What is asked is asked of the outcomes outside the segments, of those in the segment named ``focus``, or, where
     the stage has a ``shadow``, of those made in shadow. ``hold`` counts only time in which the
     evidence was watched. ``deadline`` bounds the time beyond the hold (or without a source) before ``on_*`` applies.
-    ``approval`` and ``manual`` are conditions for entering the stage: ``manual`` waits for ``promote``.
+    ``approval`` and ``manual`` are conditions for entering the stage: ``manual`` waits for ``promote``. ``preview``
+    is for the plan's router: requests that get one variant whatever the weights.
     """
 
     name: str
@@ -226,6 +254,7 @@ class Stage(Frozen):
     approval: Approval | None = None
     manual: bool = False
     max_attempts: int = Field(default=3, ge=1)
+    preview: Preview | None = None
 
     @property
     def watched(self) -> dict[str, int]:
@@ -238,6 +267,9 @@ class Plan(Frozen):
 
     A rollout that completes makes the candidate the flag's stable variant (``end: adopt``), leaves the traffic of its
     last stage as it is (``stay``), or gives everybody stable (``return``).
+
+    ``router`` moves the requests of every stage; without one, and with one of kind ``resolver``, the flag's
+    assignments alone do.
     """
 
     flag: str
@@ -247,6 +279,7 @@ class Plan(Frozen):
     stages: tuple[Stage, ...] = Field(min_length=1)
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     end: Literal["adopt", "stay", "return"] = "adopt"
+    router: Router | None = None
 
     def share(self, stage: int) -> float:
         """The candidate's share of the users that ``stage`` is about, 0..1."""

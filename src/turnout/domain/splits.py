@@ -17,8 +17,9 @@ from turnout.domain.flags import Name, Weights
 from turnout.domain.model import Frozen
 from turnout.domain.problems import suggestion
 
-# The characters that every router can match and keep without quoting.
-_Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+"""Text that every router can match and keep without quoting."""
+
 _Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
 
 Condition = Literal["up", "down", "starting", "draining", "maintenance"]
@@ -38,10 +39,10 @@ class Preview(Frozen):
     """
 
     variant: Name
-    header: _Token | None = None
-    cookie: _Token | None = None
-    segment: _Token | None = None
-    value: _Token | None = None
+    header: Token | None = None
+    cookie: Token | None = None
+    segment: Token | None = None
+    value: Token | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -17,6 +17,7 @@ from turnout.domain.readings import (
     SeriesReading,
     SplitReading,
 )
+from turnout.domain.splits import RouterSplit
 
 __all__ = [
     "ArmReading",
@@ -35,7 +36,8 @@ class Question:
     """What a gate wants to know: its metric on the traffic of one generation, from ``since`` to ``now``.
 
     ``weights`` are those of the users it is about, by variant in 1/100000; ``hold`` is the stage's planned length. It
-    is about users outside every segment, those in ``segment``, or about what was made in ``shadow``.
+    is about users outside every segment, those in ``segment``, or about what was made in ``shadow``. ``split`` is what
+    a router has to do, for a gate on one.
     """
 
     gate: Gate
@@ -49,6 +51,7 @@ class Question:
     hold: timedelta = timedelta()
     segment: str | None = None
     shadow: bool = False
+    split: RouterSplit | None = None
 
     @property
     def candidate_arm(self) -> str:

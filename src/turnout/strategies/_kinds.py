@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from turnout.strategies.blue_green import BlueGreen
 from turnout.strategies.canary import Canary
 from turnout.strategies.gradual import Gradual
 from turnout.strategies.shadow import Shadow
 
-Strategy = Annotated[Canary | Gradual | Shadow, Field(discriminator="kind")]
+Strategy = Annotated[BlueGreen | Canary | Gradual | Shadow, Field(discriminator="kind")]

@@ -10,6 +10,7 @@ from turnout.domain.gates import completed
 from turnout.domain.metrics import AGREEMENT
 from turnout.domain.plan import SAMPLE_RATIO, Approval, Gate, OnFail, Plan, Recourse, Stage
 from turnout.domain.spec import Policies
+from turnout.strategies._steered import without_the_split
 
 TOTAL = 100_000
 LEAST_DEADLINE = timedelta(minutes=10)
@@ -64,6 +65,7 @@ class Ramp:
 
 def along(spec: Policies, plan: Plan) -> Plan:
     """``plan`` with what ``spec`` asks, how often and within which bounds: other questions on the same way."""
+    spec = without_the_split(spec, plan.router)
     stages = tuple(_asking(spec, stage, plan.share(index) * 100) for index, stage in enumerate(plan.stages))
     return plan.model_copy(update={"stages": stages, "bounds": spec.bounds})
 
@@ -86,9 +88,9 @@ def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
 def askable(gates: Sequence[Gate], share: float) -> tuple[Gate, ...]:
     """The gates that can be asked at ``share`` percent, complete.
 
-    At 100 no stable traffic is left to compare with, and how alike answers are is known in shadow alone.
+    At 0 and at 100 one of both has no traffic to compare with, and how alike answers are is known in shadow alone.
     """
-    asked = (gate for gate in gates if share < 100 or not _needs_both_arms(gate))
+    asked = (gate for gate in gates if 0 < share < 100 or not needs_both_arms(gate))
     return tuple(completed(gate) for gate in asked if not of_shadow(gate))
 
 
@@ -107,7 +109,8 @@ def guarding(gates: Sequence[Gate], on_fail: Recourse) -> tuple[Gate, ...]:
     return tuple(gate.model_copy(update={"on_fail": gate.on_fail or on_fail}) for gate in gates)
 
 
-def _needs_both_arms(gate: Gate) -> bool:
+def needs_both_arms(gate: Gate) -> bool:
+    """Whether the gate compares the candidate's traffic with stable's."""
     return gate.versus is not None or gate.score is not None or gate.metric == SAMPLE_RATIO
 
 

@@ -63,6 +63,7 @@ class Finding:
     missing: str = ""
     breaches: int = 0
     all_breaches: int = 0
+    met: int = 0
 
 
 @dataclass(frozen=True, slots=True)

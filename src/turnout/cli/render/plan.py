@@ -125,7 +125,9 @@ def gate_line(gate: Gate) -> str:
 
 
 def _sample(gate: Gate) -> Iterator[str]:
-    if gate.source.kind != "outcomes":
+    if gate.source.kind == "router":
+        yield f"what {gate.source.router.kind} does is read, and set right"
+    elif gate.source.kind != "outcomes":
         yield f"from {gate.source.kind} at {gate.source.url}"
     elif gate.metric != SAMPLE_RATIO and gate.score is None:
         yield f"from {count(gate.min_samples, 'outcome')} of {count(gate.min_units, 'user')}"
