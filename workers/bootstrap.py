@@ -11,10 +11,13 @@ from temporalio.worker import Worker
 
 from activities.journal import StoreJournal
 from activities.lookout import StageLookout
+from activities.routing import SteeredRouting
+from turnout.adapters.routers import router_of
 from turnout.adapters.settings import Settings
 from turnout.adapters.sources import sources
 from turnout.adapters.sources.panel import Panel
 from turnout.adapters.sql import open_stores
+from turnout.adapters.steering import Steering
 from workers.worker import build_worker
 
 
@@ -22,6 +25,7 @@ from workers.worker import build_worker
 async def worker_of(client: Client, settings: Settings, environ: Mapping[str, str]) -> AsyncGenerator[Worker]:
     """The worker as settings describe it; closes what it opened."""
     async with open_stores(settings.database_url) as stores, httpx.AsyncClient() as http:
-        panel = Panel(sources(stores.outcomes, http, environ))
+        steering = Steering(lambda config: router_of(config, http, environ))
+        panel = Panel(sources(stores.outcomes, http, environ, steering))
         journal = StoreJournal(stores.flags, stores.rollouts)
-        yield build_worker(client, journal, StageLookout(panel, stores.rollouts))
+        yield build_worker(client, journal, StageLookout(panel, stores.rollouts), SteeredRouting(steering))

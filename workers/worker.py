@@ -9,7 +9,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from workflows.messages import TASK_QUEUE
-from workflows.ports import Journal, Lookout
+from workflows.ports import Journal, Lookout, Routing
 from workflows.rollout import RolloutWorkflow
 
 WORKFLOWS = (RolloutWorkflow,)
@@ -26,13 +26,15 @@ def sandbox() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=restrictions)
 
 
-def build_worker(client: Client, journal: Journal, lookout: Lookout, task_queue: str = TASK_QUEUE) -> Worker:
-    """A worker for rollouts whose effects are ``journal``'s and ``lookout``'s."""
+def build_worker(
+    client: Client, journal: Journal, lookout: Lookout, routing: Routing, *, task_queue: str = TASK_QUEUE
+) -> Worker:
+    """A worker for rollouts whose effects are ``journal``'s, ``lookout``'s and ``routing``'s."""
     return Worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
-        activities=[journal.open, journal.commit, journal.confirm, lookout.watch],
+        activities=[journal.open, journal.commit, journal.confirm, lookout.watch, routing.route],
         workflow_runner=sandbox(),
         max_cached_workflows=MOST_ROLLOUTS,
         # Every open rollout occupies one slot with its watch.

@@ -14,6 +14,8 @@ with workflow.unsafe.imports_passed_through():
     from turnout.domain import machine
     from turnout.domain.plan import Plan
     from turnout.domain.rollout import Clock, Decision, Observation, RolloutState, RolloutStatus, status_of
+    from turnout.domain.splits import RouterSplit
+    from turnout.domain.steering import split_of
     from workflows.messages import (
         WORKFLOW_NAME,
         Carried,
@@ -28,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
 
 from workflows.commands import Asked, Commands
 from workflows.details import details_of
+from workflows.routing import told, why_not
 from workflows.watching import Watch
 
 FLAG = SearchAttributeKey.for_keyword("TurnoutFlag")
@@ -57,6 +60,7 @@ class RolloutWorkflow(Commands):
             else RolloutState(rollout_id=workflow.info().first_execution_run_id, started_by=request.started_by)
         )
         self._revision = 0
+        self._split: RouterSplit | None = None
         self._watch: Watch | None = None
         self._shown: tuple[str, str] | None = None
 
@@ -231,7 +235,29 @@ class RolloutWorkflow(Commands):
                 await self._commit(decision)
         self._state = step.state
         self._show(plan)
+        split = next((split for decision in step.decisions if (split := split_of(plan, decision))), None)
+        if split is not None and self._state.ending is None:
+            await self._route(plan, split)
+        self._split = split or self._split
         return step
+
+    async def _route(self, plan: Plan, split: RouterSplit) -> str:
+        """Tell the router what the resolvers have: what it says, or nothing if it has not taken it."""
+        try:
+            return (await told(plan, split)).text
+        except ActivityError as error:
+            await self._carry_out(plan, machine.unrouted(plan, self._state, workflow.now(), why_not(error)))
+            return ""
+
+    async def _reach_router(self, plan: Plan) -> str:
+        """Wait until the router has the end, however long that takes; what it says, if there is a router."""
+        if self._split is None:
+            return ""
+        said = await self._route(plan, self._split)
+        try:
+            return said or (await told(plan, self._split, delivered=True)).text
+        except ActivityError as error:
+            return f"the router follows another rollout by now: {why_not(error)}"
 
     async def _commit(self, decision: Decision) -> Committed:
         return await workflow.execute_activity_method(
@@ -258,6 +284,8 @@ class RolloutWorkflow(Commands):
             delivery = report.text
         except ActivityError:
             delivery = "how far the change got is unknown"
+        routed = await self._reach_router(plan)
+        delivery = "; ".join(filter(None, (delivery, routed)))
         await self._carry_out(plan, machine.finish(plan, self._state, workflow.now(), delivery))
 
     async def _drain(self, plan: Plan) -> None:

@@ -17,7 +17,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.fakes import MemoryJournal, ScriptedLookout
+from tests.workflows.fakes import MemoryJournal, MemoryRouting, ScriptedLookout
 from tests.workflows.script import Answer, Script
 from turnout.domain.rollout import RolloutStatus, State
 from workers.temporal import register_search_attributes
@@ -74,6 +74,7 @@ class Bench:
     env: WorkflowEnvironment
     journal: MemoryJournal
     lookout: ScriptedLookout
+    routing: MemoryRouting
     queue: str
 
     async def start(self, spec: dict[str, object] | None = None, **more: object) -> Rollout:
@@ -201,5 +202,6 @@ async def bench_on(
     """A worker for the real workflow over ``script`` and a journal in memory."""
     journal, lookout = journal or MemoryJournal(), ScriptedLookout(script or Script())
     queue = uuid4().hex
-    async with build_worker(env.client, journal, lookout, queue):
-        yield Bench(env, journal, lookout, queue)
+    routing = MemoryRouting()
+    async with build_worker(env.client, journal, lookout, routing, task_queue=queue):
+        yield Bench(env, journal, lookout, routing, queue)
