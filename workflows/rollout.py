@@ -249,13 +249,10 @@ class RolloutWorkflow(Commands):
             await self._carry_out(plan, machine.unrouted(plan, self._state, workflow.now(), why_not(error)))
             return ""
 
-    async def _reach_router(self, plan: Plan) -> str:
-        """Wait until the router has the end, however long that takes; what it says, if there is a router."""
-        if self._split is None:
-            return ""
-        said = await self._route(plan, self._split)
+    async def _deliver(self, plan: Plan, split: RouterSplit) -> str:
+        """Wait until the router has the end, however long that takes; what it says."""
         try:
-            return said or (await told(plan, self._split, delivered=True)).text
+            return (await told(plan, split, delivered=True)).text
         except ActivityError as error:
             return f"the router follows another rollout by now: {why_not(error)}"
 
@@ -269,10 +266,11 @@ class RolloutWorkflow(Commands):
         )
 
     async def _finish(self, plan: Plan) -> None:
-        """Report the end only when the resolvers have it."""
+        """Report the end only when the resolvers have it, and the router, which is told first: it moves at once."""
         if self._watch is not None:
             self._watch.abandon()
             self._watch = None
+        routed = await self._route(plan, self._split) if self._split else ""
         try:
             report = await workflow.execute_activity_method(
                 Journal.confirm,
@@ -284,8 +282,8 @@ class RolloutWorkflow(Commands):
             delivery = report.text
         except ActivityError:
             delivery = "how far the change got is unknown"
-        routed = await self._reach_router(plan)
-        delivery = "; ".join(filter(None, (delivery, routed)))
+        if self._split is not None:
+            delivery = f"{delivery}; {routed or await self._deliver(plan, self._split)}"
         await self._carry_out(plan, machine.finish(plan, self._state, workflow.now(), delivery))
 
     async def _drain(self, plan: Plan) -> None:

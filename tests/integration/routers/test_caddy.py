@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.integration.routers.conftest import Services
+from tests.integration.routers.services import load
 from tests.integration.routers.sites import CaddySite, router
 from tests.integration.routers.test_routers import split
 from turnout.adapters.routers import CaddyRouter
@@ -48,6 +49,21 @@ async def test_the_rest_of_the_route_stays(caddy: CaddySite, http: httpx.AsyncCl
     found: dict[str, Any] = json.loads(json.dumps(caddy.route()))
     assert found["handle"].pop(1)["@id"] == "app-turnout"
     assert found == route
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_with_a_second_one_in_front_no_request_is_lost(
+    caddy: CaddySite, services: Services, http: httpx.AsyncClient, method: str
+) -> None:
+    """Behind the documented front, changes under load cost no request, and no client has to send one again."""
+    caddy.put_in_front()
+    steered = router(caddy, http)
+    async with load(caddy.public, method) as seen:
+        for generation in range(1, 11):
+            await steered.apply(split(generation, generation % 2 * 50_000))
+            await seen.during(str(generation), 50)
+    assert (seen.failures, seen.resent) == ([], 0)
+    assert seen.answered == services.blue.served + services.green.served > 500
 
 
 async def test_the_same_split_again_loads_nothing(caddy: CaddySite, http: httpx.AsyncClient, tmp_path: Path) -> None:
