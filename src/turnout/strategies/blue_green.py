@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, JsonValue, field_validator, model_valida
 from turnout.domain import targeting
 from turnout.domain.durations import Duration
 from turnout.domain.errors import Problem
+from turnout.domain.flags import Segment
 from turnout.domain.health import HealthProbe
 from turnout.domain.model import Frozen
 from turnout.domain.plan import Gate, HttpSource, Plan, Stage
@@ -18,7 +19,7 @@ from turnout.domain.problems import Faults
 from turnout.domain.routing import Router
 from turnout.domain.spec import Policies
 from turnout.domain.splits import Preview, Token
-from turnout.strategies._ramp import LEAST_DEADLINE, Ramp, needs_both_arms
+from turnout.strategies._ramp import LEAST_DEADLINE, TOTAL, Ramp, needs_both_arms
 from turnout.strategies._steered import moves_requests
 
 HEALTH: Final = "health"
@@ -59,6 +60,12 @@ class PreviewSpec(Frozen):
         if self.segment is not None:
             return None
         return Preview(variant=variant, header=self.header, cookie=self.cookie, value=self.value)
+
+    def segments(self, variant: str) -> tuple[Segment, ...]:
+        """Whom the resolver gives ``variant``; none where a router does."""
+        if self.segment is None:
+            return ()
+        return (Segment.model_validate({"name": self.segment, "if": self.condition, "weights": {variant: TOTAL}}),)
 
 
 class BlueGreen(Frozen):
@@ -120,7 +127,7 @@ class BlueGreen(Frozen):
         stages = [self._first(spec, plan.stages[0])]
         if self.preview is not None:
             stages.append(self._previewing(spec, self.preview, plan.stages[1]))
-        switch = [self._of_switch(spec, stage, spec.candidate) for stage in plan.stages[len(before) :]]
+        switch = [self._of_switch(spec, stage) for stage in plan.stages[len(before) :]]
         switch[0] = switch[0].model_copy(update={"manual": not self.auto_promote})
         return plan.model_copy(update={"stages": (*stages, *switch)})
 
@@ -128,12 +135,13 @@ class BlueGreen(Frozen):
         return self._held(spec, stage, timedelta(0), name="health of green", guardrails=(self._alarm,))
 
     def _previewing(self, spec: Policies, preview: PreviewSpec, stage: Stage) -> Stage:
-        return self._held(spec, self._previewed(stage, spec.candidate), preview.hold, name="preview")
+        shown = self._previewed(spec, stage).model_copy(update={"focus": preview.segment})
+        return self._held(spec, shown, preview.hold, name="preview")
 
-    def _of_switch(self, spec: Policies, stage: Stage, candidate: str) -> Stage:
+    def _of_switch(self, spec: Policies, stage: Stage) -> Stage:
         """A step that asks for health, or the bake; what compares with stable is asked in the last step before it."""
-        share = stage.weights[candidate] / 1000
-        stage = self._previewed(stage, candidate)
+        share = stage.weights[spec.candidate] / 1000
+        stage = self._previewed(spec, stage)
         if share == 100:
             return self._held(spec, stage, self.bake, name="bake at 100 %", gates=stage.gates)
         last = share >= round(100 * (self.steps - 1) / self.steps, 3)
@@ -164,9 +172,12 @@ class BlueGreen(Frozen):
             }
         )
 
-    def _previewed(self, stage: Stage, candidate: str) -> Stage:
+    def _previewed(self, spec: Policies, stage: Stage) -> Stage:
         """Who has green in the preview keeps it in the switch."""
-        return stage if self.preview is None else stage.model_copy(update={"preview": self.preview.of(candidate)})
+        if self.preview is None:
+            return stage
+        shown = {"preview": self.preview.of(spec.candidate), "segments": self.preview.segments(spec.candidate)}
+        return stage.model_copy(update=shown)
 
     @property
     def _healthy(self) -> Gate:

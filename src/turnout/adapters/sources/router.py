@@ -5,7 +5,6 @@ from __future__ import annotations
 from turnout.adapters.steering import Kept, Steering
 from turnout.domain import plan
 from turnout.domain.errors import SourceError, TurnoutError
-from turnout.domain.splits import RouterSplit
 from turnout.ports import PointReading, Question
 
 
@@ -22,16 +21,10 @@ class RouterObedience:
             SourceError: the router does not answer, refuses, or follows a newer generation.
         """
         source = question.gate.source
-        if not isinstance(source, plan.RouterSource):
-            raise TypeError(f"a router cannot answer a gate on a {source.kind} source")
-        split = RouterSplit(
-            rollout_id=question.rollout_id,
-            generation=question.generation,
-            weights=dict(question.weights),
-            preview=question.preview,
-        )
+        if not isinstance(source, plan.RouterSource) or question.split is None:
+            raise TypeError(f"a router cannot answer a gate on a {source.kind} source, nor without a split")
         try:
-            kept = await self._steering.keep(source.router, split)
+            kept = await self._steering.keep(source.router, question.split)
         except TurnoutError as error:
             raise SourceError(str(error)) from error
         return PointReading(1.0 if kept.obeyed else 0.0, _told(kept))
