@@ -37,6 +37,8 @@ class Side:
     seen: Load
     moved: dict[int, float] = field(default_factory=dict[int, float])
     """When the router was first seen to follow a generation."""
+    baked: float = float("inf")
+    """Until when nobody but Turnout has changed the router."""
 
     def spec(self, **more: Any) -> dict[str, Any]:
         """Four quick moves, then a bake that nobody waits for."""
@@ -79,6 +81,14 @@ class Side:
         """The rollout, once it is as wanted."""
         return dict(await asyncio.to_thread(eventually, self.look, wanted))
 
+    async def told(self, kind: str, text: str = "") -> dict[str, Any]:
+        """The latest decision of this kind with ``text``, once there is one."""
+
+        def found() -> list[dict[str, Any]]:
+            return [d for d in self.decisions() if d["kind"] == kind and text in d["text"]]
+
+        return dict((await asyncio.to_thread(eventually, found, bool))[-1])
+
     async def follow(self) -> None:
         """Keep reading what the router does."""
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -111,7 +121,7 @@ class Side:
         times = [datetime.fromisoformat(d["at"]).timestamp() for d in moves]
         return [
             (move["share"], self.answers(self.moved[move["generation"]], until))
-            for move, until in zip(moves, times[1:], strict=False)
+            for move, until in zip(moves, [min(at, self.baked) for at in times[1:]], strict=False)
         ]
 
 
@@ -143,7 +153,7 @@ async def sides(stack: Stack, tmp_path: Path) -> AsyncIterator[list[Side]]:
 async def test_no_request_is_lost_in_a_switch_a_crash_and_a_rollback(sides: list[Side]) -> None:
     """Under load all the time: the worker is killed in the middle of the switch, and everybody is taken back from the
     bake. Every request is answered once, the shares that were seen are those that were planned, and nobody meets green
-    once the rollback is done."""
+    once the rollback is done. A change of the weights by hand is set right, and an unhealthy green refused."""
     haproxy, _ = sides
     for side in sides:
         await asyncio.to_thread(side.start)
@@ -155,14 +165,28 @@ async def test_no_request_is_lost_in_a_switch_a_crash_and_a_rollback(sides: list
             while baking["generation"] not in side.moved:
                 await asyncio.sleep(0.05)
         await side.asked(side.moved[baking["generation"]])
+        side.baked = time.time()
+        await asyncio.to_thread(side.site.by_hand, 3, 1)
+    for side in sides:
+        held = await side.told("held", "the router did otherwise: ")
+        assert held["text"].endswith("share of green: expected 100 %, found 25 %; set right")
+        await side.told("recovered")
         assert (await asyncio.to_thread(side.rollback))["state"] == "rolled_back"
         assert set(await side.asked(time.time())) == {"blue"}
         side.seen.over = True
     for side in sides:
-        seen = await asyncio.to_thread(side.observed)
-        assert [share for share, _ in seen] == [0, 0.25, 0.5, 0.75, 1]
-        for share, answers in seen:
-            assert answers, share
-            assert within_binomial_bounds(answers.count("green"), len(answers), share), (side.flag, share)
-        assert (side.seen.failures, side.seen.resent) == ([], 0)
-        await side.served_once()
+        await _saw_what_was_planned(side)
+    haproxy.green.health = 503
+    await asyncio.to_thread(haproxy.start)
+    assert (await haproxy.until(lambda rollout: rollout["state"] == "rolled_back"))["share"] == 0
+    assert "health is 0, below 1 (status 503, expected 200), 2 readings" in (await haproxy.told("withdrawn"))["text"]
+
+
+async def _saw_what_was_planned(side: Side) -> None:
+    seen = await asyncio.to_thread(side.observed)
+    assert [share for share, _ in seen] == [0, 0.25, 0.5, 0.75, 1]
+    for share, answers in seen:
+        assert answers, share
+        assert within_binomial_bounds(answers.count("green"), len(answers), share), (side.flag, share)
+    assert (side.seen.failures, side.seen.resent) == ([], 0)
+    await side.served_once()

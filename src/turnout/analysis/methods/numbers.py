@@ -32,13 +32,12 @@ def judged(gate: Gate, reading: PointReading, before: Check | None) -> Finding:
         text = f"the source has no value of {gate.metric}"
         found = Finding(Verdict.NO_DATA, text, METHOD, threshold=limit.threshold, missing="a value")
         return replace(found, breaches=row, all_breaches=all_of, met=met)
-    scale = wording.scale_of(gate, rate=metric_of(gate.metric).kind == "rate")
     beyond = limit.verdict(value, value)
-    end = wording.against_limit(beyond, scale.limit(limit.threshold), at_least=limit.at_least)
-    note = f" ({reading.note})" if reading.note else ""
-    text = f"{gate.metric} is {wording.significant(scale, value)}{end}{note}"
     interval = Interval(value, -math.inf, math.inf)
+    text = _said(gate, value, beyond, reading.note)
     found = Finding(beyond, text, METHOD, interval=interval, threshold=limit.threshold)
+    if gate.source.kind == "router":
+        return found
     if beyond is Verdict.PASS:
         verdict, told, missing = _met(gate, met + 1)
         row, met = 0, met + 1
@@ -48,6 +47,16 @@ def judged(gate: Gate, reading: PointReading, before: Check | None) -> Finding:
     return replace(
         found, verdict=verdict, text=text + told, missing=missing, breaches=row, all_breaches=all_of, met=met
     )
+
+
+def _said(gate: Gate, value: float, beyond: Verdict, note: str) -> str:
+    """The sentence about a reading; what a router does is no number to people."""
+    if gate.source.kind == "router":
+        does = "the router does as planned" if beyond is Verdict.PASS else "the router did otherwise"
+        return f"{does}: {note}" if note else does
+    limit, scale = plain_limit(gate), wording.scale_of(gate, rate=metric_of(gate.metric).kind == "rate")
+    end = wording.against_limit(beyond, scale.limit(limit.threshold), at_least=limit.at_least)
+    return f"{gate.metric} is {wording.significant(scale, value)}{end}" + (f" ({note})" if note else "")
 
 
 def _met(gate: Gate, met: int) -> tuple[Verdict, str, str]:
