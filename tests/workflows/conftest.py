@@ -37,6 +37,23 @@ GRADUAL: dict[str, object] = {
     "guardrails": [{"metric": "error_rate", "max": 0.1}],
 }
 
+BLUE_GREEN: dict[str, object] = {
+    "flag": "checkout",
+    "candidate": "green",
+    "strategy": {
+        "kind": "blue_green",
+        "health": {"url": "http://127.0.0.1:9002/healthz"},
+        "preview": {"header": "x-preview", "value": "green"},
+        "steps": 2,
+        "router": {
+            "kind": "haproxy",
+            "socket": "/run/haproxy.sock",
+            "backend": "app",
+            "servers": {"blue": "blue1", "green": "green1"},
+        },
+    },
+}
+
 
 def canary(**fields: object) -> dict[str, object]:
     """A canary's spec, with ``fields`` of the strategy."""

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.conftest import Bench, Rollout, bench_on
+from tests.workflows.conftest import BLUE_GREEN, Bench, Rollout, bench_on
 from tests.workflows.script import Script, blocked, guardrail, quiet, recovered
 from turnout.domain.errors import InvalidInput, Problem, Unavailable
 from turnout.domain.rollout import ZERO, State
@@ -15,22 +15,6 @@ from turnout.domain.splits import Preview
 from turnout.domain.verdicts import Verdict
 
 AWAY = Unavailable("no answer at /run/haproxy.sock")
-BLUE_GREEN: dict[str, object] = {
-    "flag": "checkout",
-    "candidate": "green",
-    "strategy": {
-        "kind": "blue_green",
-        "health": {"url": "http://127.0.0.1:9002/healthz"},
-        "preview": {"header": "x-preview", "value": "green"},
-        "steps": 2,
-        "router": {
-            "kind": "haproxy",
-            "socket": "/run/haproxy.sock",
-            "backend": "app",
-            "servers": {"blue": "blue1", "green": "green1"},
-        },
-    },
-}
 
 
 async def in_the_switch(bench: Bench) -> Rollout:
