@@ -61,6 +61,19 @@ class PreviewSpec(Frozen):
             return None
         return Preview(variant=variant, header=self.header, cookie=self.cookie, value=self.value)
 
+    def faults(self, router: Router | None, at: str) -> Iterator[Problem]:
+        """Whether ``router`` can do it; ``at`` is where it is written."""
+        routed = moves_requests(router)
+        if self.segment is not None and routed:
+            remedy = "write a header or a cookie and its value"
+            yield Problem(f"{at}.segment", "is not known to a router", remedy, self.segment)
+        if self.segment is None and not routed:
+            way = "header" if self.header is not None else "cookie"
+            remedy = "write a segment and its if, or a router of kind caddy, haproxy or webhook"
+            yield Problem(
+                f"{at}.{way}", "is seen by a router, and there is none", remedy, self.header or self.cookie or ""
+            )
+
     def segments(self, variant: str) -> tuple[Segment, ...]:
         """Whom the resolver gives ``variant``; none where a router does."""
         if self.segment is None:
@@ -99,24 +112,15 @@ class BlueGreen(Frozen):
         """Green's health is a gate of every stage."""
         return False
 
-    def faults(self, spec: Policies) -> Iterator[Problem]:
-        """What does not fit together; paths begin at the spec."""
-        router = self.router or spec.router
-        if self.router is not None and spec.router is not None:
-            yield Problem("strategy.router", "is written twice", "remove it, or router: at the top", self.router.kind)
+    def faults(self, spec: Policies, router: Router | None, at: str, gates: str) -> Iterator[Problem]:
+        """What does not fit together with ``spec`` and its ``router``; ``at`` is where this strategy is written,
+        ``gates`` where the spec's gates are."""
         for index, gate in enumerate(spec.gates):
             if self.steps == 1 and needs_both_arms(gate):
                 why = "compares with stable, and with one step there is no time in which both have traffic"
-                yield Problem(f"gates[{index}]", why, "write strategy.steps: 2 or more, or a min or max", gate.metric)
-        preview = self.preview
-        if preview is not None and moves_requests(router) and preview.segment is not None:
-            remedy = "write a header or a cookie and its value"
-            yield Problem("strategy.preview.segment", "is not known to a router", remedy, preview.segment)
-        if preview is not None and not moves_requests(router) and preview.segment is None:
-            remedy = "write a segment and its if, or a router of kind caddy, haproxy or webhook"
-            way = "header" if preview.header is not None else "cookie"
-            found = getattr(preview, way)
-            yield Problem(f"strategy.preview.{way}", "is seen by a router, and there is none", remedy, found)
+                yield Problem(f"{gates}[{index}]", why, f"write {at}.steps: 2 or more, or a min or max", gate.metric)
+        if self.preview is not None:
+            yield from self.preview.faults(router, f"{at}.preview")
 
     def plan(self, spec: Policies, stable: str) -> Plan:
         """Health, a preview if there is one, the steps, and the bake."""

@@ -199,7 +199,37 @@ def test_what_does_not_fit_is_told(fields: dict[str, Any], line: str) -> None:
 def test_a_router_twice() -> None:
     """One of both places has to go."""
     found = told({"router": HAPROXY}, router=HAPROXY)
-    assert found == ["strategy.router: is written twice (got haproxy); remove it, or router: at the top"]
+    assert found == ["strategy.router: is named twice (got haproxy); keep one of router and strategy.router"]
+
+
+def test_in_a_pipeline() -> None:
+    """Its router is that of the whole rollout; what a part before it has reached is kept while green is asked."""
+    parts = [{"strategy": {"kind": "canary", "percentage": 10, "max_percentage": 10}, "gates": [RATE]}]
+    last = {"strategy": {"kind": "blue_green", "health": {"url": URL}, "router": HAPROXY, "steps": 2}}
+    top = {"flag": "shop", "candidate": "green", "pipeline": [*parts, last]}
+    compiled = compile_plan(parse_spec(top), "blue")
+    assert [(stage.name, stage.weights["green"]) for stage in compiled.stages] == [
+        ("canary 10 %", 10_000),
+        ("blue_green health of green", 10_000),
+        ("blue_green 50 %", 50_000),
+        ("blue_green bake at 100 %", 100_000),
+    ]
+    assert compiled.router is not None
+    assert all(stage.guardrails[-1].source.kind == "router" for stage in compiled.stages)
+
+
+def test_a_problem_in_a_pipeline_is_told_with_its_place() -> None:
+    """The path leads into the part."""
+    part = {
+        "strategy": {"kind": "blue_green", "health": {"url": URL}, "steps": 1, "preview": HEADER},
+        "gates": [VERSUS],
+    }
+    with pytest.raises(InvalidInput) as caught:
+        parse_spec({"flag": "shop", "candidate": "green", "pipeline": [part | {"gates": [VERSUS]}]})
+    assert [problem.path for problem in caught.value.problems] == [
+        "pipeline[0].gates[0]",
+        "pipeline[0].strategy.preview.header",
+    ]
 
 
 def test_a_comparison_with_a_switch_at_once() -> None:
