@@ -53,6 +53,12 @@ class Preview(Frozen):
             raise ValueError("value belongs to a header or a cookie; write the text that the request has there")
         return self
 
+    def __str__(self) -> str:
+        if self.segment is not None:
+            return f"segment {self.segment} to {self.variant}"
+        kind, name = ("header", self.header) if self.header is not None else ("cookie", self.cookie)
+        return f"{kind} {name}={self.value} to {self.variant}"
+
 
 class RouterSplit(Frozen):
     """What a router shall do: ``weights`` by variant in 1/100000, which sum to 100000; 0 gets nothing.
@@ -184,9 +190,4 @@ def _percent(share: int) -> str:
 
 
 def _way(preview: Preview | None) -> str:
-    if preview is None:
-        return "none"
-    if preview.segment is not None:
-        return f"segment {preview.segment} to {preview.variant}"
-    kind, name = ("header", preview.header) if preview.header is not None else ("cookie", preview.cookie)
-    return f"{kind} {name}={preview.value} to {preview.variant}"
+    return "none" if preview is None else str(preview)

@@ -27,11 +27,11 @@ def router_faults(spec: Policies, parts: Mapping[str, Part]) -> Iterator[Problem
         yield Problem(path, "is named twice", f"keep one of {routers[0][1]} and {path}", router.kind)
     for router, path in routers[:1]:
         yield from place_problems(router, path, {spec.candidate: "candidate"})
+    chosen = routers[0][0] if routers else None
     for path, part in parts.items():
         if isinstance(part.strategy, BlueGreen):
             gates = "gates" if part.gates is None else _at(path, "gates")
-            router = routers[0][0] if routers else None
-            yield from part.strategy.faults(part.policies(spec), router, _at(path, "strategy"), gates)
+            yield from part.strategy.faults(part.policies(spec), chosen, _at(path, "strategy"), gates)
 
 
 def _routers(spec: Policies, parts: Mapping[str, Part]) -> Iterator[tuple[Router, str]]:

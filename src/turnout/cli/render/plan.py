@@ -13,6 +13,7 @@ from rich.text import Text
 from turnout.cli.render.words import count, gives, minute, moment, spaced, span, table
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.plan import SAMPLE_RATIO, Gate, Plan, Stage, Undecided
+from turnout.domain.routing import Resolver
 
 ACTS: dict[Undecided, str] = {
     "pause": "pauses",
@@ -65,7 +66,10 @@ def plan_view(plan: Plan, start: datetime) -> RenderableType:
         ("Gates, asked at the end of a stage:", _asked(plan, [stage.gates for stage in plan.stages])),
         ("Guardrails, watched all the time:", _asked(plan, [stage.guardrails for stage in plan.stages])),
         ("When a stage cannot be decided by its deadline:", _undecided(plan.stages[0])),
+        ("Router:", _routed(plan)),
     ):
+        if title == "Router:" and not lines:
+            continue
         parts += [Text(), Text(title), *(Text(f"  {line}") for line in lines or ["none"])]
     return Group(*parts)
 
@@ -77,7 +81,7 @@ def _stages(dates: Sequence[StageDate]) -> Table:
     shown = minute if all(date.stage.hold >= timedelta(hours=1) for date in dates) else moment
     for number, date in enumerate(dates, 1):
         grid.add_row(
-            str(number),
+            f"{number} {_name(date.stage)}".strip(),
             gives(date.stage, date.share),
             span(date.stage.hold),
             shown(date.begins),
@@ -86,6 +90,24 @@ def _stages(dates: Sequence[StageDate]) -> Table:
             failed_gate(date.stage, number == 1),
         )
     return grid
+
+
+def _name(stage: Stage) -> str:
+    """The stage's name where it says more than its share."""
+    shares = {f"{weight / 1000:g} %" for weight in stage.weights.values()}
+    return "" if stage.name in shares else stage.name
+
+
+def _routed(plan: Plan) -> list[str]:
+    """What a router does, if there is one."""
+    if plan.router is None or isinstance(plan.router, Resolver):
+        return []
+    lines = [f"{plan.router.kind}: every change of traffic goes to it; what it does otherwise is set right"]
+    previews: dict[str, list[int]] = {}
+    for number, stage in enumerate(plan.stages, 1):
+        if stage.preview is not None:
+            previews.setdefault(f"preview: {stage.preview}", []).append(number)
+    return lines + [text + _where(found, len(plan.stages)) for text, found in previews.items()]
 
 
 def needs(stage: Stage) -> str:
@@ -126,7 +148,7 @@ def gate_line(gate: Gate) -> str:
 
 def _sample(gate: Gate) -> Iterator[str]:
     if gate.source.kind == "router":
-        yield f"what {gate.source.router.kind} does is read, and set right"
+        yield f"read from {gate.source.router.kind}"
     elif gate.source.kind != "outcomes":
         yield f"from {gate.source.kind} at {gate.source.url}"
     elif gate.metric != SAMPLE_RATIO and gate.score is None:
