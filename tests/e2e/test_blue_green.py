@@ -45,7 +45,7 @@ class Side:
         health = {
             "url": f"http://127.0.0.1:{self.green.port}/healthz",
             "expect": {"body": "green"},
-            "consecutive": 2,
+            "consecutive": 3,
             "interval": "500ms",
         }
         strategy = {
@@ -142,7 +142,7 @@ async def sides(stack: Stack, tmp_path: Path) -> AsyncIterator[list[Side]]:
             cleanup.callback(site.kill)
             if isinstance(site, CaddySite):
                 await asyncio.to_thread(site.put_in_front)
-            seen = await cleanup.enter_async_context(load(site.public, clients=3))
+            seen = await cleanup.enter_async_context(load(site.public, clients=3, pause=0.01))
             side = Side(kind.__name__, site, blue, green, stack, seen)
             following = asyncio.create_task(side.follow())
             cleanup.callback(following.cancel)
@@ -179,7 +179,7 @@ async def test_no_request_is_lost_in_a_switch_a_crash_and_a_rollback(sides: list
     haproxy.green.health = 503
     await asyncio.to_thread(haproxy.start)
     assert (await haproxy.until(lambda rollout: rollout["state"] == "rolled_back"))["share"] == 0
-    assert "health is 0, below 1 (status 503, expected 200), 2 readings" in (await haproxy.told("withdrawn"))["text"]
+    assert "health is 0, below 1 (status 503, expected 200), 3 readings" in (await haproxy.told("withdrawn"))["text"]
 
 
 async def _saw_what_was_planned(side: Side) -> None:

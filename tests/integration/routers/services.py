@@ -76,6 +76,7 @@ class Load:
 
     url: str
     method: str = "GET"
+    pause: float = PAUSE
     phase: str = ""
     answers: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
     failures: list[str] = field(default_factory=list[str])
@@ -105,7 +106,7 @@ class Load:
                 answer = await self._ask(http)
                 self.log.append((began, answer))
                 self.answers.setdefault(phase, Counter())[answer] += 1
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(self.pause)
 
     async def _ask(self, http: httpx.AsyncClient) -> str:
         for attempt in (1, 2):
@@ -128,9 +129,9 @@ class Load:
 
 
 @asynccontextmanager
-async def load(url: str, method: str = "GET", clients: int = CLIENTS) -> AsyncIterator[Load]:
-    """Clients that ask ``url`` all the time, until the block ends."""
-    seen = Load(url, method)
+async def load(url: str, method: str = "GET", clients: int = CLIENTS, pause: float = PAUSE) -> AsyncIterator[Load]:
+    """Clients that ask ``url`` all the time, with a pause (in seconds) between two requests, until the block ends."""
+    seen = Load(url, method, pause)
     async with asyncio.TaskGroup() as group:
         for _ in range(clients):
             group.create_task(seen.client())
