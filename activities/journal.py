@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
+from activities.calendar import Calendar
 from activities.errors import as_application_error
 from turnout.domain.rollout import Decision, State
 from turnout.ports import Delivery, FlagStore, RolloutRecord, RolloutStore
@@ -24,9 +25,10 @@ _POLL = 0.05
 class StoreJournal(Journal):
     """The journal over the stores."""
 
-    def __init__(self, flags: FlagStore, rollouts: RolloutStore) -> None:
+    def __init__(self, flags: FlagStore, rollouts: RolloutStore, calendar: Calendar) -> None:
         self._flags = flags
         self._rollouts = rollouts
+        self._calendar = calendar
 
     @activity.defn(name="open_rollout")
     async def open(self, request: OpenRequest) -> Opened:
@@ -51,7 +53,8 @@ class StoreJournal(Journal):
                 plan=plan,
             )
             opened = await self._rollouts.open(record)
-        return Opened(plan=opened.plan, generation=opened.generation)
+            opening = await self._calendar.opening(plan.flag, opened.plan.stages[0].windows, request.at)
+        return Opened(plan=opened.plan, generation=opened.generation, opening=opening)
 
     @activity.defn(name="commit_decision")
     async def commit(self, decision: Decision) -> Committed:

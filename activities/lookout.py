@@ -11,12 +11,15 @@ from uuid import uuid4
 from temporalio import activity
 
 from activities.beating import heartbeats
+from activities.calendar import Calendar
 from activities.errors import as_application_error
 from turnout.analysis.checks import remembered
+from turnout.domain.freezes import Opening
 from turnout.domain.rollout import Observation, WatchRequest
 from turnout.domain.verdicts import Check
-from turnout.domain.vigil import Progress, advance, conclude, interrupted, next_check, resumed
+from turnout.domain.vigil import Progress, advance, asks_calendar, conclude, interrupted, next_check, resumed
 from turnout.ports import Evidence, RolloutStore
+from workflows.messages import CalendarRequest
 from workflows.ports import Lookout
 
 
@@ -31,9 +34,16 @@ class Panel(Protocol):
 class StageLookout(Lookout):
     """Watches over a panel of sources; keeps the latest checks for status and the evidence of every finding."""
 
-    def __init__(self, panel: Panel, rollouts: RolloutStore) -> None:
+    def __init__(self, panel: Panel, rollouts: RolloutStore, calendar: Calendar) -> None:
         self._panel = panel
         self._rollouts = rollouts
+        self._calendar = calendar
+
+    @activity.defn(name="ask_calendar")
+    async def calendar(self, request: CalendarRequest) -> Opening:
+        """See `Lookout.calendar`."""
+        with as_application_error():
+            return await self._calendar.opening(request.flag, request.windows, request.at)
 
     @activity.defn(name="watch_stage")
     async def watch(self, request: WatchRequest) -> Observation:
@@ -62,10 +72,17 @@ class StageLookout(Lookout):
                     vigil.progress.clock.counted,
                     vigil.progress.at,
                 )
-                seen = conclude(vigil.request, vigil.progress, checks)
+                seen = conclude(vigil.request, vigil.progress, checks, await self._opening(vigil))
                 if seen is not None:
                     return await self._with_evidence(vigil.request, seen, checks)
             await asyncio.sleep(next_check(vigil.request, vigil.progress).total_seconds())
+
+    async def _opening(self, vigil: _Vigil) -> Opening | None:
+        """Whether traffic may move forward, where that matters now."""
+        request = vigil.request
+        if request.windows is None or not asks_calendar(request, vigil.progress):
+            return None
+        return await self._calendar.opening(request.flag, request.windows, vigil.progress.at)
 
     async def _remembered(self, request: WatchRequest) -> dict[str, Check]:
         """What earlier watches of the same stage and generation found last, whichever worker they ran on."""

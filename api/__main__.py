@@ -33,6 +33,7 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
             flags=stores.flags,
             rollouts=stores.rollouts,
             outcomes=stores.outcomes,
+            freezes=stores.freezes,
             engine=TemporalEngine(environ),
             hub=Hub(stores.flags, settings.feed_interval, utc_now),
             metrics=Metrics(),

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import OFREP_PREFIX, problem_response
 from turnout.adapters.settings import Token, is_loopback
+from turnout.domain.freezes import FREEZE_OVERRIDE
 
 Area = Literal["public", "any", "data", "read", "approve", "write"]
 """What a request touches. ``any`` is open to whoever has a token, ``read`` and ``write`` are the control plane."""
@@ -26,7 +27,7 @@ _READING_POSTS: Final = frozenset({"/v1/rollouts/validate"})
 _JUDGE: Final = re.compile(r"/v1/rollouts/[^/]+/judge")
 _APPROVE: Final = re.compile(r"/v1/rollouts/[^/]+/approve")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_BUILT_IN: Final = frozenset({"viewer", "operator", "service"})
+_BUILT_IN: Final = frozenset({"viewer", "operator", "service", FREEZE_OVERRIDE})
 _LONGEST_NAME: Final = 200
 
 

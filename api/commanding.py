@@ -11,6 +11,7 @@ from api.engine import Pending, Reply
 from api.schemas import CommandIn, CommandOut
 from api.services import Services
 from turnout.domain.errors import Conflict, NotFound, TurnoutError, Unavailable
+from turnout.domain.freezes import FREEZE_OVERRIDE
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import CommandKind
 from turnout.ports import AuditEntry, RolloutRecord
@@ -59,9 +60,10 @@ def answer(reply: Reply, command_id: str) -> CommandOut:
 
 
 def roles_of(caller: Caller, plan: Plan | None) -> tuple[str, ...]:
-    """The roles a command carries; without tokens, also those that the plan's approvals ask for."""
+    """The roles a command carries; without tokens, also those that the plan's approvals and its calendar ask for."""
     roles = set(caller.roles)
     if caller.trusted and plan is not None:
+        roles.add(FREEZE_OVERRIDE)
         roles.update(stage.approval.by for stage in plan.stages if stage.approval and stage.approval.by)
     return tuple(sorted(roles))
 

@@ -24,6 +24,9 @@ class Metrics:
             "turnout_evaluations", "OFREP evaluations", ["flag", "variant"], registry=self._registry
         )
         self._outcomes: Final = Counter("turnout_outcomes", "Outcomes reported", ["result"], registry=self._registry)
+        self._rejected: Final = Counter(
+            "turnout_rejected_values", "Values outside their declared bounds", ["metric"], registry=self._registry
+        )
         self._subscribers: Final = Gauge(
             "turnout_feed_subscribers", "Resolvers connected to the snapshot stream", registry=self._registry
         )
@@ -46,6 +49,8 @@ class Metrics:
         self._outcomes.labels("accepted").inc(receipt.accepted)
         self._outcomes.labels("duplicate").inc(receipt.duplicates)
         self._outcomes.labels("unknown").inc(receipt.unknown)
+        for metric, count in receipt.rejected.items():
+            self._rejected.labels(metric).inc(count)
 
     def text(self, subscribers: int, revision: int) -> bytes:
         """Everything in Prometheus's text format; the feed's numbers are those of now."""

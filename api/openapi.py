@@ -26,6 +26,7 @@ def description() -> str:
         flags=stores.flags,
         rollouts=stores.rollouts,
         outcomes=stores.outcomes,
+        freezes=stores.freezes,
         engine=TemporalEngine({}),
         hub=Hub(stores.flags, 1.0, utc_now),
         metrics=Metrics(),

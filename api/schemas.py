@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from api.errors import FieldProblem
+from turnout.domain.freezes import Closed, Freeze, FreezeSpec
 from turnout.domain.model import Frozen
 from turnout.domain.outcomes import Outcome
 from turnout.domain.plan import Plan
@@ -41,6 +42,18 @@ class StopResult(Frozen):
 
     flag: FlagRecord
     rollout: str = ""
+
+
+class FreezeIn(FreezeSpec):
+    """Asks for a freeze. With an ``id`` it may be sent again: it is kept once."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=100)] | None = None
+
+
+class Freezes(Frozen):
+    """Freezes, by their begin."""
+
+    freezes: tuple[Freeze, ...]
 
 
 class SpecIn(Frozen):
@@ -99,6 +112,7 @@ class RolloutView(Frozen):
     """Where a rollout is: the stored record, made current by the rollout's own word when it answers (``live``).
 
     Shares are 0..1; ``counted`` of ``hold`` is how much of the stage is over. ``stages`` are the plan's names.
+    ``closed`` says why traffic may not move forward now, while the rollout waits for that.
     """
 
     id: str
@@ -120,6 +134,8 @@ class RolloutView(Frozen):
     blocked: Verdict | None
     pause: Pause | None
     approval_by: str | None
+    approval_due: AwareDatetime | None = None
+    closed: Closed | None = None
     checks: tuple[Check, ...]
     checked_at: AwareDatetime | None
     summary: str
@@ -156,11 +172,16 @@ class OutcomeBatch(Frozen):
 
 
 class OutcomeReceipt(Frozen):
-    """What became of a batch: new ones, ones known by their id, and ones of unknown flags or variants."""
+    """What became of a batch: new ones, ones known by their id, and ones of unknown flags or variants.
+
+    ``rejected`` counts, by metric, single values of accepted outcomes outside the bounds that the rollout's spec
+    declares: such an outcome is kept and its other values count.
+    """
 
     accepted: int
     duplicates: int
     unknown: int
+    rejected: dict[str, int]
 
 
 class Health(Frozen):

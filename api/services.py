@@ -12,7 +12,7 @@ from starlette.requests import Request
 from api.engine import Engine
 from api.feed import Hub
 from api.metrics import Metrics
-from turnout.ports import FlagStore, OutcomeStore, RolloutStore
+from turnout.ports import FlagStore, FreezeStore, OutcomeStore, RolloutStore
 
 
 def utc_now() -> datetime:
@@ -31,6 +31,7 @@ class Services:
     flags: FlagStore
     rollouts: RolloutStore
     outcomes: OutcomeStore
+    freezes: FreezeStore
     engine: Engine
     hub: Hub
     metrics: Metrics

@@ -76,7 +76,7 @@ _SAME = (
     "spec",
     "plan",
 )
-_OWN = ("state", "stage", "share", "since", "hold", "blocked", "pause", "approval_by")
+_OWN = ("state", "stage", "share", "since", "hold", "blocked", "pause", "approval_by", "approval_due", "closed")
 
 
 async def _status(services: Services, record: RolloutRecord) -> RolloutStatus | None:

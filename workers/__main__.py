@@ -33,6 +33,8 @@ async def run() -> None:
 def main() -> None:
     """Run the worker; the process ends without waiting for the SDK's threads, which can hang at exit."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # It logs every address that is asked, and the addresses of some channels are secrets.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     code = 0
     try:
         asyncio.run(run())

@@ -10,8 +10,8 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from turnout.domain.machine import refusal
     from turnout.domain.plan import Plan
+    from turnout.domain.refusals import refusal
     from turnout.domain.rollout import Command, CommandKind, RolloutState
     from workflows.messages import CommandRequest, CommandResult
 

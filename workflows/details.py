@@ -19,6 +19,8 @@ def details_of(plan: Plan, state: RolloutState) -> str:
         f"- stage {state.stage + 1} of {len(plan.stages)} ({stage.name}): "
         f"{format_duration(state.clock.counted)} of {format_duration(stage.hold)} counted",
     ]
+    if state.closed is not None:
+        lines.append(f"- waits for its window: {state.closed.opens} ({state.closed.why})")
     if state.pause is not None:
         lines.append(f"- paused: {state.pause.reason}")
     if state.last is not None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime, Field, JsonValue
 
+from turnout.domain.channels import Channel
+from turnout.domain.freezes import Opening
 from turnout.domain.model import Frozen
+from turnout.domain.notices import News
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import RolloutState, State
 from turnout.domain.routing import Router
 from turnout.domain.splits import RouterSplit
+from turnout.domain.windows import Window
 
 TASK_QUEUE = "turnout"
 WORKFLOW_NAME = "Rollout"
+NOTIFYING_NAME = "Notify"
 
 
 def workflow_id(flag: str) -> str:
     """The workflow id of ``flag``'s rollout; Temporal keeps it unique among open workflows."""
     return f"rollout:{flag}"
+
+
+def notifying_id(rollout_id: str, seq: int) -> str:
+    """The workflow id under which decision ``seq`` is told: the same decision is told once."""
+    return f"notify:{rollout_id}:{seq}"
 
 
 class Carried(Frozen):
@@ -57,10 +67,22 @@ class OpenRequest(Frozen):
 
 
 class Opened(Frozen):
-    """The compiled plan, and the generation the flag's traffic has now."""
+    """The compiled plan, the generation the flag's traffic has now, and whether it may move forward now.
+
+    ``opening`` is None in histories from before there were windows and freezes.
+    """
 
     plan: Plan
     generation: int
+    opening: Opening | None = None
+
+
+class CalendarRequest(Frozen):
+    """Asks whether ``flag`` may move forward at ``at``, within ``windows`` (empty: at any time) and outside freezes."""
+
+    flag: str
+    windows: tuple[Window, ...]
+    at: AwareDatetime
 
 
 class Committed(Frozen):
@@ -121,3 +143,24 @@ class CommandResult(Frozen):
     applied: bool
     state: State
     text: str
+
+
+class Announcement(Frozen):
+    """News, and the channels that want it."""
+
+    news: News
+    channels: tuple[Channel, ...]
+
+
+class Dispatch(Frozen):
+    """News for one channel."""
+
+    news: News
+    channel: Channel
+
+
+class Delivered(Frozen):
+    """Every channel has taken the notice with this ``key``."""
+
+    key: str
+    channels: tuple[str, ...]

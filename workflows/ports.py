@@ -9,8 +9,19 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
+from turnout.domain.freezes import Opening
 from turnout.domain.rollout import Decision, Observation, WatchRequest
-from workflows.messages import Committed, DeliveryReport, DeliveryRequest, Opened, OpenRequest, Routed, RouteRequest
+from workflows.messages import (
+    CalendarRequest,
+    Committed,
+    DeliveryReport,
+    DeliveryRequest,
+    Dispatch,
+    Opened,
+    OpenRequest,
+    Routed,
+    RouteRequest,
+)
 
 
 class Journal(ABC):
@@ -42,9 +53,23 @@ class Routing(ABC):
 
 
 class Lookout(ABC):
-    """Watches the evidence of one stage."""
+    """Watches the evidence of one stage, and the calendar."""
 
     @activity.defn(name="watch_stage")
     @abstractmethod
     async def watch(self, request: WatchRequest) -> Observation:
         """Check every ``check_every`` until there is something to decide; asked to stop, it returns its clock."""
+
+    @activity.defn(name="ask_calendar")
+    @abstractmethod
+    async def calendar(self, request: CalendarRequest) -> Opening:
+        """Whether a flag's traffic may move forward, by its windows and the freezes there are now."""
+
+
+class Herald(ABC):
+    """Tells people what a rollout does."""
+
+    @activity.defn(name="send_notice")
+    @abstractmethod
+    async def send(self, dispatch: Dispatch) -> None:
+        """Send the notice to its channel, in bounded time. Carries the same key every time it is sent."""

@@ -12,12 +12,17 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from turnout.domain import machine
+    from turnout.domain.ahead import due_at, move_windows
+    from turnout.domain.freezes import Closed, Opening
     from turnout.domain.plan import Plan
+    from turnout.domain.refusals import windows_for
     from turnout.domain.rollout import Clock, Decision, Observation, RolloutState, RolloutStatus, status_of
     from turnout.domain.splits import RouterSplit
     from turnout.domain.steering import split_of
+    from turnout.domain.windows import Window
     from workflows.messages import (
         WORKFLOW_NAME,
+        CalendarRequest,
         Carried,
         CommandRequest,
         Committed,
@@ -26,10 +31,11 @@ with workflow.unsafe.imports_passed_through():
         RolloutInput,
         RolloutResult,
     )
-    from workflows.ports import Journal
+    from workflows.ports import Journal, Lookout
 
 from workflows.commands import Asked, Commands
 from workflows.details import details_of
+from workflows.notifying import announce
 from workflows.routing import told, why_not
 from workflows.watching import Watch
 
@@ -61,6 +67,7 @@ class RolloutWorkflow(Commands):
         )
         self._revision = 0
         self._split: RouterSplit | None = None
+        self._opening: Opening | None = None
         self._watch: Watch | None = None
         self._shown: tuple[str, str] | None = None
 
@@ -82,8 +89,9 @@ class RolloutWorkflow(Commands):
     async def _roll_out(self) -> RolloutResult:
         plan = self._plan or await self._open()
         self._show(plan)
-        if self._state.since is None:
-            await self._carry_out(plan, machine.begin(plan, self._state, workflow.now()))
+        if self._state.last is None:
+            closed = await self._closed_still(plan)
+            await self._carry_out(plan, machine.begin(plan, self._state, workflow.now(), closed))
         while not self._state.state.ended:
             await self._turn(plan)
             if self._may_hand_over() and self._history_is_long():
@@ -121,7 +129,9 @@ class RolloutWorkflow(Commands):
             code = cause.type if isinstance(cause, ApplicationError) else None
             raise ApplicationError(str(cause), type=code or "error", non_retryable=True) from error
         self._plan = opened.plan
-        self._state = self._state.model_copy(update={"generation": opened.generation})
+        self._opening = opened.opening
+        known = {"generation": opened.generation, "calendar": opened.opening is not None}
+        self._state = self._state.model_copy(update=known)
         return opened.plan
 
     async def _turn(self, plan: Plan) -> None:
@@ -137,6 +147,9 @@ class RolloutWorkflow(Commands):
             return
         if isinstance(event, Asked):
             await self._act_on(plan, event)
+        elif event is None:
+            closed = await self._closed(plan, move_windows(plan, self._state) if self._state.since is None else None)
+            await self._carry_out(plan, machine.due(plan, self._state, workflow.now(), closed))
         else:
             await self._carry_out(plan, machine.observe(plan, self._state, event))
 
@@ -145,16 +158,40 @@ class RolloutWorkflow(Commands):
         if order.id in self._state.seen:
             self._answer(asked, order.id not in self._state.refused, "acted on before")
             return
-        step = await self._carry_out(plan, machine.command(plan, self._state, order, workflow.now()))
+        closed = await self._closed(plan, windows_for(plan, self._state, order))
+        step = await self._carry_out(plan, machine.command(plan, self._state, order, workflow.now(), closed))
         while self._state.ending is not None:
             await self._finish(plan)
         done = step.decisions[0]
         self._answer(asked, done.command_id == order.id and done.kind != "refused", done.text)
 
-    async def _next_event(self, plan: Plan) -> Asked | Observation:
-        """What comes first: the next command, or the watch's observation at the time it holds.
+    async def _closed_still(self, plan: Plan) -> Closed | None:
+        """Why the first stage may not begin now, as the store said when the flag was taken, or says by now."""
+        opening = self._opening
+        if opening is None or _holds(opening):
+            return opening.closed if opening is not None else None
+        return await self._closed(plan, plan.stages[0].windows)
 
-        Of two that are there at once the command goes first, but nothing goes before a failed guardrail.
+    async def _closed(self, plan: Plan, windows: tuple[Window, ...] | None) -> Closed | None:
+        """Why traffic may not move forward now within ``windows``; None if it may, or if nothing is to move."""
+        if windows is None or not self._state.calendar:
+            return None
+        while True:
+            opening = await workflow.execute_activity_method(
+                Lookout.calendar,
+                CalendarRequest(flag=plan.flag, windows=windows, at=workflow.now()),
+                start_to_close_timeout=_STORE_TIMEOUT,
+                retry_policy=_STORE_RETRY,
+                summary="may traffic move forward?",
+            )
+            if _holds(opening):
+                return opening.closed
+
+    async def _next_event(self, plan: Plan) -> Asked | Observation | None:
+        """What comes first: the next command, the watch's observation at the time it holds, or None for what is due.
+
+        Of two that are there at once the command goes first, but nothing goes before a failed guardrail. An observation
+        that comes to its turn after its window has closed says nothing any more: the stage is watched on.
         """
         while True:
             self._tend_watch(plan)
@@ -163,15 +200,28 @@ class RolloutWorkflow(Commands):
                 return self._inbox.popleft()
             if seen is not None and seen.at <= workflow.now():
                 self._watch = None
-                return seen
+                if seen.until is None or workflow.now() < seen.until:
+                    return seen
+                self._settle(seen.clock)
+                seen = None
+            due = due_at(plan, self._state)
+            if due is not None and due <= workflow.now():
+                return None
             if self._watch is None:
                 self._start_watch(plan)
-            with suppress(asyncio.TimeoutError):
-                await workflow.wait_condition(
-                    self._something_came if seen is None else lambda: bool(self._inbox),
-                    timeout=None if seen is None else seen.at - workflow.now(),
-                    timeout_summary=None if seen is None else f"until what is known holds: {seen.kind}",
-                )
+            await self._wait(seen, due)
+
+    async def _wait(self, seen: Observation | None, due: datetime | None) -> None:
+        """Until something comes, or the first of the times at which something known holds or is due."""
+        times = [] if seen is None else [(seen.at, f"until what is known holds: {seen.kind}")]
+        times += [] if due is None else [(due, f"until it is due: {self._state.state}")]
+        at, summary = min(times, default=(None, None))
+        with suppress(asyncio.TimeoutError):
+            await workflow.wait_condition(
+                self._something_came if seen is None else lambda: bool(self._inbox),
+                timeout=None if at is None else at - workflow.now(),
+                timeout_summary=summary,
+            )
 
     def _something_came(self) -> bool:
         return bool(self._inbox) or (self._watch is not None and self._watch.done)
@@ -226,6 +276,7 @@ class RolloutWorkflow(Commands):
 
     async def _carry_out(self, plan: Plan, step: machine.Step) -> machine.Step:
         """Let every decision take effect, then move to the step's state; returns the step that was taken."""
+        before = self._state.last
         try:
             for decision in step.decisions:
                 self._revision = (await self._commit(decision)).revision
@@ -235,6 +286,8 @@ class RolloutWorkflow(Commands):
                 await self._commit(decision)
         self._state = step.state
         self._show(plan)
+        for decision in step.decisions:
+            await announce(plan, decision, before)
         split = next((split for decision in step.decisions if (split := split_of(plan, decision))), None)
         if split is not None and self._state.ending is None:
             await self._route(plan, split)
@@ -325,6 +378,10 @@ class RolloutWorkflow(Commands):
                     STAGE.value_set(shown[1]),
                 ]
             )
+
+
+def _holds(opening: Opening) -> bool:
+    return opening.until is None or workflow.now() < opening.until
 
 
 def _is_alarm(seen: Observation) -> bool:

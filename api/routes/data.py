@@ -50,8 +50,8 @@ async def report_outcomes(request: Request) -> Response:
         raise InvalidInput(problems_of(error, OutcomeBatch)) from error
     receipt = await services.outcomes.record(batch.outcomes, services.clock())
     services.metrics.outcomes(receipt)
-    body = b'{"accepted":%d,"duplicates":%d,"unknown":%d}' % (receipt.accepted, receipt.duplicates, receipt.unknown)
-    return Response(body, 202, media_type="application/json")
+    answer = OutcomeReceipt.model_validate(receipt, from_attributes=True)
+    return Response(answer.model_dump_json(), 202, media_type="application/json")
 
 
 @router.get("/snapshot", response_class=Response, responses=_SNAPSHOT)

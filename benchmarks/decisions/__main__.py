@@ -13,9 +13,11 @@ import scipy
 
 from benchmarks.decisions import (
     clustered_limits,
+    concluded,
     horizon,
     late_onset,
     limits,
+    mean_limits,
     noninferiority,
     other_metrics,
     page,
@@ -34,6 +36,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 TABLES: Mapping[str, Callable[[Run], Result]] = {
     "policy": policy.measure,
+    "concluded": concluded.measure,
     "rare_errors": rare_errors.measure,
     "other_metrics": other_metrics.measure,
     "ramp": ramp.measure,
@@ -42,6 +45,7 @@ TABLES: Mapping[str, Callable[[Run], Result]] = {
     "horizon": horizon.measure,
     "peeking": peeking.measure,
     "clustered_limits": clustered_limits.measure,
+    "mean_limits": mean_limits.measure,
     "limits": limits.measure,
     "noninferiority": noninferiority.measure,
 }

@@ -19,6 +19,7 @@ from turnout.analysis.evidence import Floats
 
 _LOOKS, _STEP, _ALPHA = 5000, 200, 0.05
 _SIZE = Size(600, 25)
+_EDGE = Size(3000, 25)
 _RATES: Mapping[tuple[float, float], tuple[float, float | None]] = {
     (0.01, 1.25): (12_900, 27_300),
     (0.01, 1.5): (3328, 8875),
@@ -37,19 +38,19 @@ def measure(run: Run) -> Result:
     for (rate, margin), study in _RATES.items():
         name = f"error rate {rate:.0%}, at most × {margin:g}"
         equal = run.repeat(simulate_rates, _SIZE, f"equal {name}", rate, margin, 1.0)["found"]
-        edge = run.repeat(simulate_rates, _SIZE, f"edge {name}", rate, margin, margin)["found"]
+        edge = run.repeat(simulate_rates, _EDGE, f"edge {name}", rate, margin, margin)["found"]
         _add(rows, requirements, name, equal, edge, study)
     for margin, study in _SCORES.items():
         name = f"score (sd 0.15), at most −{margin:g}"
         equal = run.repeat(simulate_scores, _SIZE, f"equal {name}", margin, 0.0)["found"]
-        edge = run.repeat(simulate_scores, _SIZE, f"edge {name}", margin, margin)["found"]
+        edge = run.repeat(simulate_scores, _EDGE, f"edge {name}", margin, margin)["found"]
         _add(rows, requirements, name, equal, edge, study)
     return Result(
         Section(
             "Passing a comparison",
             f"{run.paths(_SIZE):,} paths of a million independent requests, the candidate's share 5 %, a look every "
             "200 requests, α = 5 %. An equal candidate: candidate requests to the pass. A candidate exactly at the "
-            "margin: the share of false passes.",
+            f"margin, {run.paths(_EDGE):,} paths: the share of false passes.",
             ("metric and margin", "equal: median", "p90", "at the margin: false pass"),
             rows,
         ),
@@ -77,7 +78,7 @@ def simulate_rates(random: Random, paths: int, rate: float, margin: float, facto
     n = binomial(random, _STEP, 0.05, (paths, _LOOKS))
     x, y = binomial(random, n, rate * factor), binomial(random, _STEP - n, rate)
     n, x, y = (np.cumsum(one, axis=-1).astype(np.float64) for one in (n, x, y))
-    evidence = log_mixture(log_components(x, y, 0.05, margin, "pass"))
+    evidence = log_mixture(log_components(x, y, 0.05, margin, "pass"), "pass")
     return {"found": at_first(evidence >= -math.log(_ALPHA), n)}
 
 

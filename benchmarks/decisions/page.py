@@ -49,6 +49,8 @@ may have begun | Lindon & Malek 2022; Lindon, Sanden & Shirikian 2022; Shin, Ram
 design effect | the same; Rao & Scott 1992 |
 | mean of a score or a cost versus stable | asymptotic confidence sequence between users, the standard error at least \
 that of the pooled arms, costs capped | Waudby-Smith et al. 2024; Deng, Knoblich & Lu 2018 |
+| mean of a score or a cost against a limit | the same sequence of one arm, the standard error at least that which the \
+limit, or stable's spread, would explain | Waudby-Smith et al. 2024; measured [below](#absolute-limits-on-means) |
 | is the split as planned | Dirichlet-multinomial Bayes factor, on users | Lindon & Malek 2022 |
 | one look at a fixed horizon | Welch's t between users, guarded by the pooled standard error | Welch 1947; \
 Deng et al. 2018 |
@@ -62,8 +64,9 @@ are in the modules of `src/turnout/analysis`.
 
 ## Method of the measurement
 
-The simulations call the functions of `turnout.analysis` that decide, on arrays; the traffic and the naive rules are
-in `benchmarks/decisions`. Every figure is a share or a quantile over simulated paths, with its Monte-Carlo standard
+The simulations call the functions of `turnout.analysis` that decide, on arrays; that the whole code path of a rollout
+comes to the same verdicts is [measured too](#the-same-through-the-code-that-decides). The traffic and the naive rules
+are in `benchmarks/decisions`. Every figure is a share or a quantile over simulated paths, with its Monte-Carlo standard
 error after ±; a quantile's is half the distance of the order statistics one binomial standard deviation to either
 side. “–” is a quantile beyond the end of the paths. In square brackets: what an earlier simulation, written
 independently, found with the same protocol; parameters of the traffic that it left open were chosen here. Figures

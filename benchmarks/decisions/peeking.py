@@ -142,7 +142,7 @@ def _path(random: Random, case: Case, order: Order, *, worse: bool) -> dict[str,
 
 def _counted(traffic: Crowd, values: Floats, part: float) -> dict[str, rules.Flags]:
     n, m = by_request(traffic, values)
-    single = log_mixture(log_components(n.total, m.total, part, 1.0, "fail"))
+    single = log_mixture(log_components(n.total, m.total, part, 1.0, "fail"), "fail")
     first = first_hits(traffic, values)
     return {
         "per request": single >= -math.log(_ALPHA),

@@ -102,7 +102,7 @@ def _onset(axes: Axes, series: Series) -> None:
     for name, label, colour in (
         ("cumulative", "cumulative", _NAIVE),
         ("spread", "starts spread evenly", _THIRD),
-        ("lead", "half of the weight at the start (Turnout)", _OURS),
+        ("lead", "three quarters of the weight at the start (Turnout)", _OURS),
     ):
         axes.plot(series["onset"], series[name], marker="o", label=label, color=colour)
     axes.set_xlabel("minute at which errors go from 1 to 3 %")

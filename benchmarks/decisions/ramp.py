@@ -83,7 +83,7 @@ def _evidence(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         own = slice(index * _MINUTES, (index + 1) * _MINUTES)
         ours, theirs = (np.cumsum(arm[:, own], axis=-1) for arm in (x, y))
         components = log_components(ours, theirs, part, 1.0, "fail")
-        staged.append(log_mixture(components))
-        along.append(log_mixture(finished + components))
+        staged.append(log_mixture(components, "fail"))
+        along.append(log_mixture(finished + components, "fail"))
         finished = finished + components[:, -1:]
     return np.concatenate(along, axis=-1), np.concatenate(staged, axis=-1)

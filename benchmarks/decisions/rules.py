@@ -14,8 +14,8 @@ from scipy.special import ndtri
 from turnout.analysis.clusters import Sums
 from turnout.analysis.confseq import MIN_UNITS, TUNED_FOR, compare, widening
 from turnout.analysis.counting import log_components, log_exceedance, log_mixture
-from turnout.analysis.evidence import Floats
-from turnout.analysis.onset import log_onset
+from turnout.analysis.evidence import Floats, log_sum
+from turnout.analysis.onset import LEAD, log_onset
 
 Flags = NDArray[np.bool_]
 
@@ -27,10 +27,10 @@ def enough(candidate: Sums, stable: Sums) -> Flags:
 
 def first_error(candidate: Floats, stable: Floats, share: float, alpha: float, margin: float = 1.0) -> Flags:
     """`counting`: in which arm does the next user meet a first error?"""
-    return log_mixture(log_components(candidate, stable, share, margin, "fail")) >= -math.log(alpha)
+    return log_mixture(log_components(candidate, stable, share, margin, "fail"), "fail") >= -math.log(alpha)
 
 
-def late_onset(candidate: Floats, stable: Floats, share: float, alpha: float, lead: float = 0.5) -> Flags:
+def late_onset(candidate: Floats, stable: Floats, share: float, alpha: float, lead: float = LEAD) -> Flags:
     """`onset`: the same from every minute on. The counts are cumulative over minutes, one look a minute; the planned
     length is the number of minutes."""
     return log_onset_looks(candidate, stable, share, lead) >= -math.log(alpha)
@@ -39,8 +39,15 @@ def late_onset(candidate: Floats, stable: Floats, share: float, alpha: float, le
 def log_onset_looks(candidate: Floats, stable: Floats, share: float, lead: float) -> Floats:
     """`onset.log_onset` at every look. A start after the look has no counts, e = 1: as the weight not yet released."""
     planned = candidate.shape[-1]
-    since = log_mixture(log_components(_since(candidate), _since(stable), share, 1.0, "fail"))
+    since = log_mixture(log_components(_since(candidate), _since(stable), share, 1.0, "fail"), "fail")
     return log_onset(since, planned, lead)
+
+
+def even_bets(candidate: Floats, stable: Floats, share: float, alpha: float) -> Flags:
+    """`late_onset` with half of the weight at the start and all rate ratios alike, as the earlier study had them."""
+    parts = log_components(_since(candidate), _since(stable), share, 1.0, "fail")
+    since = log_sum(parts) - math.log(parts.shape[-1])
+    return log_onset(since, candidate.shape[-1], 0.5) >= -math.log(alpha)
 
 
 def exceedance(candidate: Sums, stable: Sums, alpha: float) -> Flags:

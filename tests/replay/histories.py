@@ -14,6 +14,7 @@ from temporalio.worker import Replayer, WorkflowReplayResult
 from workers.worker import WORKFLOWS, sandbox
 
 FOLDER = Path(__file__).parent / "histories"
+NOTICES = Path(__file__).parent / "notices"
 
 _STACK_TRACE = re.compile(r'"stackTrace":"(?:[^"\\]|\\.)*"')
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.conftest import BLUE_GREEN, GRADUAL, Bench, Rollout, bench_on, canary
+from tests.workflows.fakes import MemoryJournal
 from tests.workflows.script import Answer, Script, blocked, endless, fails, guardrail, overdue, passes, quiet, recovered
 from turnout.domain.errors import Unavailable
+from turnout.domain.freezes import Freeze
 from turnout.domain.verdicts import Verdict
 
 SOON = timedelta(milliseconds=200)
@@ -28,6 +31,8 @@ SWITCH_STRATEGY: dict[str, object] = {
 }
 SWITCH = BLUE_GREEN | {"strategy": SWITCH_STRATEGY}
 SWITCH_BY_HAND = BLUE_GREEN | {"strategy": SWITCH_STRATEGY | {"auto_promote": False}}
+EVENTS = ["started", "advanced", "source_trouble", "paused", "rolled_back"]
+TOLD = STEPS | {"notify": [{"webhook": "https://ops.example/hooks", "secret": "$HOOK_SECRET", "events": EVENTS}]}
 SHORTEST_HISTORY = 50
 
 Life = Callable[[WorkflowEnvironment], Awaitable[Rollout]]
@@ -208,6 +213,47 @@ async def blue_green_without_its_router(env: WorkflowEnvironment) -> Rollout:
     return rollout
 
 
+async def gradual_told(env: WorkflowEnvironment) -> Rollout:
+    """Every decision is told, but one that is refused and one that the only channel does not want."""
+    trouble = [blocked(Verdict.SOURCE_ERROR, SOON), recovered(SOON), passes]
+    async with bench_on(env, Script({1: trouble, 2: [quiet]})) as bench:
+        rollout = await bench.start(TOLD)
+        await then(rollout, "advanced", 2)
+        await rollout.update("pause", reason="lunch")
+        await rollout.signal("approve")
+        await then(rollout, "refused")
+        await rollout.update("rollback", reason="complaints")
+        await rollout.ended()
+        while len(bench.herald.sent) < 6:
+            await asyncio.sleep(0.01)
+    return rollout
+
+
+async def gradual_in_its_time(env: WorkflowEnvironment) -> Rollout:
+    """Scheduled, frozen, begun; approved late, frozen again, and moved on by somebody who may override that."""
+    journal, approval = MemoryJournal(), {"before": "50%", "timeout": "1s", "on_timeout": "hold"}
+    async with bench_on(env, journal=journal) as bench:
+        now = datetime.now(UTC)
+        journal.freezes.append(frozen(now, timedelta(seconds=2.5)))
+        times = {"windows": {"timezone": "Europe/Berlin"}, "start_at": (now + 5 * SOON).isoformat()}
+        rollout = await bench.start(STEPS | times | {"approvals": [approval]})
+        await then(rollout, "approval_overdue")
+        journal.freezes.append(frozen(now, timedelta(hours=1)))
+        await rollout.update("approve")
+        await then(rollout, "waiting_window", 2)
+        await rollout.update("promote", reason="now")
+        await rollout.update("promote", reason="the fix cannot wait", roles=("freeze_override",))
+        await then(rollout, "waiting_window", 3)
+        await rollout.update("abort")
+        await rollout.ended()
+    return rollout
+
+
+def frozen(now: datetime, until: timedelta) -> Freeze:
+    """A freeze of everything for so long from now."""
+    return Freeze(id="f1", by="carol", at=now, start=now - timedelta(hours=1), end=now + until, reason="year-end")
+
+
 LIVES: tuple[Life, ...] = (
     canary_completed,
     canary_rolled_back,
@@ -224,4 +270,6 @@ LIVES: tuple[Life, ...] = (
     gradual_still_open,
     blue_green_completed,
     blue_green_without_its_router,
+    gradual_told,
+    gradual_in_its_time,
 )

@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from tests.replay.histories import FOLDER, write
+from tests.replay.histories import FOLDER, NOTICES, write
 from tests.replay.lives import LIVES, Life
 from tests.workflows.conftest import Rollout
 from workers.embedded import temporal_binary
@@ -61,7 +61,19 @@ async def record(env: WorkflowEnvironment, life: Life, into: Path) -> list[Path]
     paths = [into / f"{name}{f'.{i}' if len(histories) > 1 else ''}.json" for i in range(1, len(histories) + 1)]
     for path, history in zip(paths, histories, strict=True):
         write(path, history)
-    return paths
+    return [*paths, *await record_notice(env.client, life, into, histories[0])]
+
+
+async def record_notice(client: Client, life: Life, into: Path, rollout: WorkflowHistory) -> list[Path]:
+    """Write the history of the first notice of ``rollout``, if it has one."""
+    begun = [event for event in rollout.events if event.HasField("child_workflow_execution_started_event_attributes")]
+    if not begun:
+        return []
+    notice = begun[0].child_workflow_execution_started_event_attributes.workflow_execution
+    history = await client.get_workflow_handle(notice.workflow_id).fetch_history()
+    path = NOTICES / into.name / f"{life.__name__.replace('_', '-')}.json"
+    write(path, history)
+    return [path]
 
 
 def wanted(names: Sequence[str], into: Path) -> list[Life]:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.changed import EndsUnconfirmed, ShowsFirst, WordsAndTimeouts
-from tests.replay.histories import FOLDER, all_paths, event_types, read, replay, request_of
+from tests.replay.histories import FOLDER, NOTICES, all_paths, event_types, read, replay, request_of
 from tests.replay.lives import LIVES
 from turnout.strategies._kinds import Strategy
 
@@ -28,6 +28,13 @@ async def test_the_present_code_replays(path: Path) -> None:
     assert (await replay(read(path))).replay_failure is None
 
 
+@pytest.mark.parametrize("path", sorted(NOTICES.rglob("*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+async def test_notices_replay(path: Path) -> None:
+    """A notice that is being sent while the worker is replaced is sent on."""
+    assert "ACTIVITY_TASK_COMPLETED" in event_types(read(path))
+    assert (await replay(read(path))).replay_failure is None
+
+
 def test_every_strategy_has_a_history() -> None:
     """A strategy cannot be added without recording what its rollouts do."""
     strategies = set(TypeAdapter(Strategy).json_schema()["discriminator"]["mapping"])
@@ -42,11 +49,13 @@ def test_every_life_has_a_history() -> None:
 
 
 def test_the_histories_hold_what_a_rollout_can_go_through() -> None:
-    """Together they have timers, watches that are stopped, updates, signals, new runs, cancellations and open ends."""
+    """Together they have timers, watches that are stopped, updates, signals, notices, new runs, cancellations and open
+    ends."""
     counts = Counter(kind for path in all_paths() for kind in event_types(read(path)))
     needed = {
         "ACTIVITY_TASK_CANCEL_REQUESTED",
         "ACTIVITY_TASK_FAILED",
+        "CHILD_WORKFLOW_EXECUTION_STARTED",
         "TIMER_STARTED",
         "TIMER_FIRED",
         "TIMER_CANCELED",

@@ -17,7 +17,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.fakes import MemoryJournal, MemoryRouting, ScriptedLookout
+from tests.workflows.fakes import MemoryHerald, MemoryJournal, MemoryRouting, ScriptedLookout
 from tests.workflows.script import Answer, Script
 from turnout.domain.rollout import RolloutStatus, State
 from workers.temporal import register_search_attributes
@@ -91,6 +91,7 @@ class Bench:
     env: WorkflowEnvironment
     journal: MemoryJournal
     lookout: ScriptedLookout
+    herald: MemoryHerald
     routing: MemoryRouting
     queue: str
 
@@ -149,7 +150,7 @@ class Rollout:
 
     async def calm(self) -> None:
         """Wait, in real time, until the rollout waits for nothing but time or a command."""
-        await self.bench.journal.recorded("started")
+        await self.bench.journal.until(lambda journal: bool(journal.decisions))
         while await self.pending() or await self._at_work():
             await asyncio.sleep(0.002)
 
@@ -214,11 +215,14 @@ class Rollout:
 
 @asynccontextmanager
 async def bench_on(
-    env: WorkflowEnvironment, script: Answer | None = None, journal: MemoryJournal | None = None
+    env: WorkflowEnvironment,
+    script: Answer | None = None,
+    journal: MemoryJournal | None = None,
+    herald: MemoryHerald | None = None,
 ) -> AsyncGenerator[Bench]:
     """A worker for the real workflow over ``script`` and a journal in memory."""
-    journal, lookout = journal or MemoryJournal(), ScriptedLookout(script or Script())
-    queue = uuid4().hex
-    routing = MemoryRouting()
-    async with build_worker(env.client, journal, lookout, routing, task_queue=queue):
-        yield Bench(env, journal, lookout, routing, queue)
+    journal = journal or MemoryJournal()
+    lookout = ScriptedLookout(script or Script(), journal.freezes)
+    herald, routing, queue = herald or MemoryHerald(), MemoryRouting(), uuid4().hex
+    async with build_worker(env.client, journal, lookout, herald, routing, queue):
+        yield Bench(env, journal, lookout, herald, routing, queue)

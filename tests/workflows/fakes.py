@@ -10,23 +10,26 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.routing import SteeredRouting
-from tests.workflows.script import Answer
+from tests.workflows.script import Answer, in_its_time
 from turnout.adapters.steering import Steering
 from turnout.domain.errors import TurnoutError
+from turnout.domain.freezes import Freeze, Opening, opening
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import Decision, Observation, WatchRequest
 from turnout.strategies import compile_plan, parse_spec
 from turnout.testing.routers import MemoryRouter
 from workflows.messages import (
+    CalendarRequest,
     Committed,
     DeliveryReport,
     DeliveryRequest,
+    Dispatch,
     Opened,
     OpenRequest,
     Routed,
     RouteRequest,
 )
-from workflows.ports import Journal, Lookout, Routing
+from workflows.ports import Herald, Journal, Lookout, Routing
 
 
 def plan_of(spec: dict[str, object]) -> Plan:
@@ -49,7 +52,8 @@ class MemoryJournal(Journal):
     ``commits`` and ``delivery`` are gates that stand open.
     """
 
-    def __init__(self, generation: int = 7) -> None:
+    def __init__(self, generation: int = 7, freezes: list[Freeze] | None = None) -> None:
+        self.freezes = freezes if freezes is not None else list[Freeze]()
         self.plan: Plan | None = None
         self.decisions: list[Decision] = []
         self.revision = 0
@@ -68,7 +72,8 @@ class MemoryJournal(Journal):
             self.plan = plan_of(dict(request.spec))
         except TurnoutError as error:
             raise ApplicationError(str(error), type=error.code, non_retryable=True) from error
-        return Opened(plan=self.plan, generation=self.generation)
+        may_begin = opening(self.plan.stages[0].windows, self.freezes, self.plan.flag, request.at)
+        return Opened(plan=self.plan, generation=self.generation, opening=may_begin)
 
     @activity.defn(name="commit_decision")
     async def commit(self, decision: Decision) -> Committed:
@@ -154,10 +159,12 @@ class MemoryRouting(Routing):
 class ScriptedLookout(Lookout):
     """Answers every watch at once from a script, as soon as ``open`` is set.
 
-    An answer of None watches on until it is told to stop.
+    An answer of None watches on until it is told to stop. What would move traffic forward keeps to the windows asked
+    for, and to ``freezes``.
     """
 
     script: Answer
+    freezes: list[Freeze] = field(default_factory=list[Freeze])
     requests: list[WatchRequest] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=opened)
 
@@ -167,7 +174,7 @@ class ScriptedLookout(Lookout):
         self.requests.append(request)
         await self.open.wait()
         now = activity.info().started_time
-        seen = self.script(request, now)
+        seen = in_its_time(request, self.script(request, now), self.freezes, now)
         if seen is not None:
             return seen
         try:
@@ -176,3 +183,42 @@ class ScriptedLookout(Lookout):
                 await asyncio.sleep(0.05)
         except asyncio.CancelledError:
             return Observation(kind="interrupted", at=now, clock=request.clock)
+
+    @activity.defn(name="ask_calendar")
+    async def calendar(self, request: CalendarRequest) -> Opening:
+        """By the windows asked for, and ``freezes``."""
+        return opening(request.windows, self.freezes, request.flag, request.at)
+
+
+@dataclass
+class MemoryHerald(Herald):
+    """Keeps what it was told to send; its channels can be out of order in three ways.
+
+    ``hiccups`` says how often the channel of a kind fails first, ``dead`` names those that fail for good, and those of
+    ``hanging`` hang until ``open`` is set.
+    """
+
+    sent: list[Dispatch] = field(default_factory=list)
+    attempts: list[str] = field(default_factory=list)
+    hiccups: dict[str, int] = field(default_factory=dict)
+    dead: set[str] = field(default_factory=set)
+    hanging: set[str] = field(default_factory=set)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @activity.defn(name="send_notice")
+    async def send(self, dispatch: Dispatch) -> None:
+        """Send, fail or hang."""
+        kind = dispatch.channel.kind
+        self.attempts.append(kind)
+        if kind in self.hanging:
+            await self.open.wait()
+        if kind in self.dead or self.hiccups.get(kind, 0) > 0:
+            self.hiccups[kind] = self.hiccups.get(kind, 0) - 1
+            lost = kind in self.dead
+            raise ApplicationError(f"{kind} is out of order", type="unavailable", non_retryable=lost)
+        self.sent.append(dispatch)
+
+    def told(self, kind: str) -> list[str]:
+        """The events that the channel of ``kind`` has, in the order of the decisions."""
+        mine = [dispatch.news for dispatch in self.sent if dispatch.channel.kind == kind]
+        return [news.event for news in sorted(mine, key=lambda news: news.decision.seq)]

@@ -20,6 +20,7 @@ from tests.workflows.script import (
     recovered,
     rest_of_hold,
 )
+from turnout.domain.freezes import Freeze
 from turnout.domain.rollout import Observation, WatchRequest
 from turnout.domain.verdicts import Verdict
 
@@ -55,7 +56,22 @@ _part = (_gradual | _canary | _shadow).map(lambda strategy: {"strategy": strateg
 _ways = _part | st.lists(_part, min_size=1, max_size=3).map(
     lambda parts: {"pipeline": sorted(parts, key=lambda part: part["strategy"]["kind"] != "shadow")}
 )
-_approval = st.fixed_dictionaries({"before": st.integers(2, 100), "by": st.sampled_from([None, "approver"])})
+_approval = st.fixed_dictionaries(
+    {"before": st.integers(2, 100), "by": st.sampled_from([None, "approver"])}
+) | st.fixed_dictionaries(
+    {
+        "before": st.integers(2, 100),
+        "timeout": st.sampled_from(["1h", "30h"]),
+        "on_timeout": st.sampled_from(["pause", "rollback", "hold"]),
+    }
+)
+_windows = st.sampled_from(
+    [
+        {"days": "mon-fri", "hours": "09:00-17:00", "timezone": "Europe/Berlin"},
+        {"hours": "22:00-04:00", "timezone": "America/New_York"},
+        [{"days": "sat", "hours": "10:00-11:00"}, {"days": ["mon", "wed"], "timezone": "Asia/Kolkata"}],
+    ]
+)
 
 
 _own_policies = st.fixed_dictionaries(
@@ -95,7 +111,8 @@ specs = st.builds(
             "on_inconclusive": _undecided,
             "on_source_error": _unknown,
             "max_attempts": st.integers(1, 3),
-        }
+        },
+        optional={"windows": _windows},
     ),
 )
 
@@ -137,6 +154,33 @@ whims = st.lists(_whim, max_size=8)
 _PASSING = Whim("judged", Verdict.PASS, timedelta())
 
 
+@dataclass(frozen=True)
+class Season:
+    """When the rollout is to start, and a freeze, both in hours from now; None for neither."""
+
+    start_after: int | None
+    freeze: tuple[int, int] | None
+
+    def spec(self, now: datetime) -> dict[str, object]:
+        """What the spec says of it."""
+        return {} if self.start_after is None else {"start_at": (now + self.start_after * HOUR).isoformat()}
+
+    def freezes(self, now: datetime) -> list[Freeze]:
+        """The freezes there are."""
+        if self.freeze is None:
+            return []
+        begin, long = self.freeze
+        start = now + begin * HOUR
+        return [Freeze(id="f1", by="carol", at=now, start=start, end=start + long * HOUR, reason="season")]
+
+
+seasons = st.builds(
+    Season,
+    start_after=st.none() | st.sampled_from([-5, 3, 50]),
+    freeze=st.none() | st.tuples(st.integers(-5, 60), st.integers(1, 100)),
+)
+
+
 class Whims:
     """A script that follows ``whims`` one by one, then passes every stage."""
 
@@ -173,7 +217,7 @@ orders = st.lists(
             ["pause", "pause", "resume", "resume", "promote", "promote", "approve", "approve", "abort", "rollback"]
         ),
         actor=st.sampled_from(["alice", "bob", "carol"]),
-        roles=st.sampled_from([(), ("approver",)]),
+        roles=st.sampled_from([(), ("approver",), ("freeze_override",)]),
         by_signal=st.booleans(),
         again=st.integers(0, 5).map(lambda n: n == 0),
     ),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 
+from turnout.domain.freezes import Freeze, opening
 from turnout.domain.plan import Plan, Stage
 from turnout.domain.recourse import policy_of
 from turnout.domain.rollout import ZERO, Decision, State
@@ -131,11 +132,28 @@ def assert_held(stage: Stage, story: Sequence[Decision]) -> None:
     ]
 
 
+def assert_in_its_time(plan: Plan, decisions: Sequence[Decision], freezes: Sequence[Freeze]) -> None:
+    """Traffic moves forward within windows and outside freezes, unless somebody with the role for it said otherwise;
+    and not before the time it was scheduled at, unless somebody said so."""
+    for d in published(decisions):
+        if d.kind not in ("started", "advanced", "overridden", "adopted"):
+            continue
+        closed = opening(plan.stages[d.stage].windows, freezes, plan.flag, d.at).closed
+        assert d.overrode is None or d.command_id is not None
+        assert closed is None or d.overrode == closed
+        if d.kind == "started" and d.command_id is None and plan.start_at is not None:
+            assert d.at >= plan.start_at
+
+
 def assert_back_with_a_cause(plan: Plan, decisions: Sequence[Decision]) -> None:
     """Traffic shrinks for proven harm, for a person, or for what the spec says of an undecided stage."""
     for d in decisions:
         if d.kind == "moved_back":
             assert d.verdict is Verdict.FAIL
-        if d.kind == "withdrawn" and d.command_id is None and d.verdict is not Verdict.FAIL:
+        if d.kind == "withdrawn" and d.text.startswith("nobody has approved"):
+            approval = plan.stages[d.stage + 1].approval
+            assert approval is not None
+            assert approval.on_timeout == "rollback"
+        elif d.kind == "withdrawn" and d.command_id is None and d.verdict is not Verdict.FAIL:
             assert d.verdict is not None
             assert "rollback" in policies(plan.stages[d.stage], d.verdict)

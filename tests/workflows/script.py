@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from turnout.domain.freezes import Freeze, opening
 from turnout.domain.recourse import policy_of
 from turnout.domain.rollout import ZERO, Clock, Observation, WatchRequest
 from turnout.domain.verdicts import Check, Verdict
@@ -106,6 +107,36 @@ def watched(evidence: Evidence) -> Answer:
         return interrupted(progress)
 
     return answer
+
+
+def in_its_time(
+    request: WatchRequest, seen: Observation | None, freezes: Sequence[Freeze], now: datetime
+) -> Observation | None:
+    """``seen``, unless the calendar forbids what it leads to; while that is waited for, a pass once it is allowed."""
+    if request.windows is None or seen is None:
+        return seen
+    if request.closed is not None:
+        opens = now
+        while (closed := opening(request.windows, freezes, request.flag, opens).closed) is not None:
+            if closed.opens_at is None:
+                return seen
+            opens = closed.opens_at
+        if seen.at < opens:
+            return seen
+        seen = seen_at(request, opens)
+    if not (seen.kind == "judged" and seen.verdict is Verdict.PASS) and seen.recourse != "advance":
+        return seen
+    found = opening(request.windows, freezes, request.flag, seen.at)
+    if found.closed is None:
+        return seen.model_copy(update={"until": seen.until or found.until})
+    return seen.model_copy(update={"kind": "waiting", "closed": found.closed, "recourse": None})
+
+
+def seen_at(request: WatchRequest, at: datetime) -> Observation:
+    """The gates pass at ``at``, with the clock as it stands."""
+    return Observation(
+        kind="judged", at=at, clock=request.clock, verdict=Verdict.PASS, evidence="e2", text="pass again"
+    )
 
 
 passes, fails = judged(Verdict.PASS), judged(Verdict.FAIL)

@@ -11,26 +11,29 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.conftest import Bench, Rollout, bench_on
-from tests.workflows.generated import Order, Whim, Whims, orders, specs, whims
-from tests.workflows.invariants import assert_rules, published
+from tests.workflows.fakes import MemoryJournal
+from tests.workflows.generated import Order, Season, Whim, Whims, orders, seasons, specs, whims
+from tests.workflows.invariants import assert_in_its_time, assert_rules, published
 from tests.workflows.script import DAY
 from turnout.domain.rollout import State
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(spec=specs, script=whims, commands=orders)
+@given(spec=specs, script=whims, commands=orders, season=seasons)
 async def test_the_rules_hold_whatever_happens(
-    skipping: WorkflowEnvironment, spec: dict[str, object], script: list[Whim], commands: list[Order]
+    skipping: WorkflowEnvironment, spec: dict[str, object], script: list[Whim], commands: list[Order], season: Season
 ) -> None:
-    """Shares, generations, clocks, causes, approvals and ends are right; what is published last is confirmed first."""
-    answers = Whims(script)
-    async with asyncio.timeout(25), bench_on(skipping, answers) as bench:
-        rollout = await bench.start(spec, history_limit=60)
+    """Shares, times, clocks, causes, approvals and ends are right; what is published last is confirmed first."""
+    answers, now = Whims(script), await skipping.get_current_time()
+    journal = MemoryJournal(freezes=season.freezes(now))
+    async with asyncio.timeout(25), bench_on(skipping, answers, journal) as bench:
+        rollout = await bench.start(spec | season.spec(now), history_limit=60)
         await live(rollout, commands)
         result = await rollout.ended()
     plan, decisions = bench.journal.plan, bench.journal.decisions
     assert plan is not None
     assert_rules(plan, decisions, starter="alice")
+    assert_in_its_time(plan, decisions, journal.freezes)
     assert result.state is next(d.state for d in decisions if d.kind == "ended")
     assert_confirmed_before_the_end(bench)
     assert_alarms_were_heard(bench, answers)
@@ -49,10 +52,10 @@ async def live(rollout: Rollout, commands: list[Order]) -> None:
 async def give(rollout: Rollout, order: Order, name: str) -> None:
     """One command; an update may be refused."""
     if order.by_signal:
-        await rollout.signal(order.kind, order.actor, roles=order.roles, id=name)
+        await rollout.signal(order.kind, order.actor, roles=order.roles, id=name, reason="why")
         return
     with suppress(WorkflowUpdateFailedError):
-        await rollout.update(order.kind, order.actor, roles=order.roles, id=name)
+        await rollout.update(order.kind, order.actor, roles=order.roles, id=name, reason="why")
 
 
 def assert_confirmed_before_the_end(bench: Bench) -> None:

@@ -45,7 +45,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     ``TURNOUT_METRICS_PORT``, ``TURNOUT_TOKENS`` and ``TURNOUT_FEED_INTERVAL``.
 
     ``TURNOUT_TOKENS`` is a list ``name:role+role:secret`` separated by commas. The roles are ``service`` (resolve and
-    report), ``operator`` (flags and rollouts), ``viewer`` (read only), and any role that approvals name.
+    report), ``operator`` (flags and rollouts), ``viewer`` (read only), ``freeze_override`` (with
+    ``operator``: promote outside windows and in freezes), and any role that approvals name.
 
     Raises:
         InvalidInput: a value is unusable, or the API would listen beyond this machine without tokens.

@@ -13,6 +13,7 @@ from itertools import combinations
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.errors import InvalidInput, NotFound, Problem, RolloutOpen, StaleGeneration
 from turnout.domain.flags import Flag, Traffic, initial_traffic
+from turnout.domain.freezes import Freeze
 from turnout.domain.problems import suggestion
 from turnout.domain.rollout import Decision
 from turnout.ports.stores import AuditEntry, FlagChange, FlagRecord, RolloutRecord
@@ -184,6 +185,30 @@ def stop_entry(record: FlagRecord, reason: str) -> AuditEntry:
     action = "flag.stopped" if record.stopped else "flag.restored"
     return AuditEntry(
         at=record.updated_at, actor=record.updated_by, action=action, subject=record.flag.key, detail=reason
+    )
+
+
+def no_freeze(freeze_id: str) -> NotFound:
+    """The error for a freeze that does not exist."""
+    return NotFound(f"there is no freeze {freeze_id}; turnout freezes list shows the ones there are")
+
+
+def freeze_entry(freeze: Freeze) -> AuditEntry:
+    """The audit entry of a new freeze."""
+    return AuditEntry(
+        at=freeze.at,
+        actor=freeze.by,
+        action="freeze.added",
+        subject=freeze.id,
+        detail=f"{freeze.text}: {freeze.reason}",
+    )
+
+
+def thaw_entry(freeze: Freeze, actor: str, reason: str, at: datetime) -> AuditEntry:
+    """The audit entry of a freeze that was lifted."""
+    said = f" ({reason})" if reason else ""
+    return AuditEntry(
+        at=at, actor=actor, action="freeze.removed", subject=freeze.id, detail=f"{freeze.text}: {freeze.reason}{said}"
     )
 
 

@@ -27,6 +27,11 @@ TUNED_FOR = 100.0
 
 _SURE = 700.0
 
+_OWN, _STABLE = 2.0, 4.0
+"""How many times an arm's own standard error is believed at most, of what its own and stable's mean make of it."""
+
+_FURTHEST = 1e6
+
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceSequence:
@@ -106,20 +111,31 @@ def compare(candidate: Sums, stable: Sums) -> Estimates:
 
 
 def hold(own: Sums, threshold: float, stable: Sums | None = None) -> Estimates:
-    """A ratio mean with the largest standard error of the arm's own, that about ``threshold`` and stable's; n_eff = G.
+    """A ratio mean with the largest standard error that its being exactly ``threshold`` would explain; n_eff = G.
 
     Were the threshold the mean, Σ(y_i - threshold·n_i)²/N² would be the variance: the one-armed counterpart of
     pooling, so that units which happen to agree are no certainty. With skewed values that is not enough: a mean that
-    happens to be low comes with a spread that happens to be low (measured: a capped cost exactly at its limit passed
-    18 % of the time at a nominal 5 %). The spread of ``stable``, shared out by this arm's Σn_i²/N², does not (1 %).
-    It helps as far as stable is of the same scale.
+    happens to be low comes with a spread that happens to be low. Spreads of costs and durations go with the mean, so
+    that the threshold explains threshold/mean times the arm's own standard error, of which at most twice is believed.
+    The spread of ``stable``, shared out by this arm's Σn_i²/N², was not drawn with this mean; it counts as it is, and
+    stretched by threshold/mean of stable up to four times the arm's own. The bounds keep a mean near 0, of values of
+    both signs, from being held to be uncertain for ever. `docs/decisions.md` tells what each of these is worth.
     """
     supposed = ratio(spread_about(own, threshold), own.samples**2, math.inf)
-    between = np.maximum(variance(own), supposed)
+    alone = np.maximum(variance(own), supposed)
+    between = alone * np.minimum(_stretch(mean(own), threshold), _OWN**2)
     if stable is not None:
-        borrowed = ratio(spread_about(stable, mean(stable)), unit_squares(stable))
-        between = np.maximum(between, borrowed * ratio(unit_squares(own), own.samples**2))
+        each = ratio(spread_about(stable, mean(stable)), unit_squares(stable))
+        borrowed = each * ratio(unit_squares(own), own.samples**2)
+        scaled = np.minimum(borrowed * _stretch(mean(stable), threshold), _STABLE**2 * alone)
+        between = np.maximum(between, np.maximum(borrowed, scaled))
     return Estimates(mean(own), np.sqrt(between), own.units)
+
+
+def _stretch(centre: Floats, threshold: float) -> Floats:
+    """(threshold/centre)² where that is above 1 and both have the same sign, else 1."""
+    towards = ratio(np.asarray(abs(threshold)), np.where(centre * threshold > 0, np.abs(centre), 0.0), 1.0)
+    return np.clip(towards, 1.0, _FURTHEST) ** 2
 
 
 def difference(

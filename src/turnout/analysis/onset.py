@@ -5,8 +5,9 @@ starts at minute k does not know the past; a mixture over k, with weights fixed 
 (J. Shin, A. Ramdas & A. Rinaldo, "E-detectors", 2022, arXiv 2203.03532, section on mixtures; the recurrence
 ``S_k = (S_{k-1} + w_k)·L_k`` of one component is the sum over starts of ``w · Π L`` that is computed here.)
 
-Half of the weight lies on the start of the stage, so that trouble from the start costs ln 2 at most; the other half
-is spread over the minutes of the planned length. Weight of minutes that have not come yet counts as e = 1.
+Three quarters of the weight lie on the start of the stage, so that trouble from the start costs ln 4/3 at most; the
+last quarter is spread over the minutes of the planned length (ADR 0008). Weight of minutes that have not come yet
+counts as e = 1.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from turnout.analysis.counting import log_components, log_mixture
 from turnout.analysis.eprocess import log_evidence, prior_of
 from turnout.analysis.evidence import EValue, Floats, Side, log_sum, silent
 
-LEAD = 0.5
+LEAD = 0.75
 """The weight of the stage's start beyond its even share."""
 
 _OFFSETS = np.geomspace(0.01, 10.0, 32)
@@ -83,7 +84,7 @@ def first_error_onset(
         return silent("no_split")
     if ours.sum() + theirs.sum() == 0:
         return silent("no_data")
-    since = log_mixture(log_components(since_each(ours), since_each(theirs), share, margin, side))
+    since = log_mixture(log_components(since_each(ours), since_each(theirs), share, margin, side), side)
     return EValue(float(log_onset(since, planned)))
 
 

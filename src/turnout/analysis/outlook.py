@@ -19,13 +19,14 @@ from turnout.analysis.confseq import widening
 from turnout.analysis.counting import log_components, log_mixture
 from turnout.analysis.eprocess import log_evidence
 from turnout.analysis.evidence import Side
+from turnout.analysis.onset import LEAD
 from turnout.domain.expectation import Expectation, Level
 from turnout.domain.metrics import metric_of
 from turnout.domain.plan import SAMPLE_RATIO, Gate
 
 _MOST = math.log(1e12)
-_ONSET = math.log(2)
-"""What looking for a late onset costs a failing test: half of its weight lies on the start of the stage."""
+_ONSET = -math.log(LEAD)
+"""What looking for a late onset costs a failing test: only this part of its weight lies on the start of the stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def _events(bad: float, ratio: float, conditions: Conditions, *, first_only: boo
 
     def log_e(n: float, times: float, side: Side) -> float:
         ours, theirs = counts(n, times)
-        return float(log_mixture(log_components(np.asarray(ours), np.asarray(theirs), share, ratio, side)))
+        return float(log_mixture(log_components(np.asarray(ours), np.asarray(theirs), share, ratio, side), side))
 
     return _Test(
         ratio,
@@ -196,9 +197,11 @@ def _mean(gate: Gate, level: Level, conditions: Conditions) -> _Test | None:
     deviation, effect, users = level.deviation, conditions.expected.design_effect, conditions.expected.requests_per_user
     limit, sign = (gate.min, -1.0) if gate.min is not None else (gate.max or 0.0, 1.0)
     room = sign * (limit - level.mean)
+    # Stable's spread counts in proportion to the limit; see `confseq.hold`.
+    stretch = min(4.0, max(1.0, limit / level.mean)) if limit * level.mean > 0 else 1.0
 
     def width(n: float, alpha: float) -> float:
-        return deviation * math.sqrt(effect / n) * float(widening(np.asarray(n / users), alpha))
+        return stretch * deviation * math.sqrt(effect / n) * float(widening(np.asarray(n / users), alpha))
 
     return _Test(
         limit,

@@ -5,7 +5,19 @@ from __future__ import annotations
 import typer
 
 from turnout.cli.command import options_callback
-from turnout.cli.commands import analyse, doctor, files, flags, judging, resolving, rollouts, running, watch
+from turnout.cli.commands import (
+    analyse,
+    doctor,
+    files,
+    flags,
+    freezes,
+    judging,
+    notifying,
+    resolving,
+    rollouts,
+    running,
+    watch,
+)
 from turnout.cli.failures import EXIT_CODES
 
 __all__ = ["build"]
@@ -35,11 +47,13 @@ def build(rich: bool) -> typer.Typer:
     running.add_to(app, RUNNING)
     doctor.add_to(app, RUNNING)
     files.add_to(app, PREPARING)
+    notifying.add_to(app, PREPARING)
     rollouts.add_to(app, SEEING, STEERING)
     watch.add_to(app, SEEING)
     analyse.add_to(app, SEEING)
     judging.add_to(app, SEEING)
     app.add_typer(flags.app, name="flags", rich_help_panel=ASSIGNING)
+    app.add_typer(freezes.app, name="freezes", rich_help_panel=STEERING)
     resolving.add_to(app, ASSIGNING)
     return app
 

@@ -10,6 +10,7 @@ from typing import cast
 from pydantic import AwareDatetime
 
 from turnout.cli.http import read, strange
+from turnout.domain.freezes import Closed
 from turnout.domain.model import Frozen
 from turnout.domain.plan import Plan, Stage
 from turnout.domain.rollout import Decision, Pause, State
@@ -35,10 +36,13 @@ class RolloutView(Frozen):
     started_by: str = "unknown"
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
+    since: AwareDatetime | None = None
     counted: timedelta = timedelta()
     hold: timedelta = timedelta()
     blocked: Verdict | None = None
     pause: Pause | None = None
+    approval_due: AwareDatetime | None = None
+    closed: Closed | None = None
     checks: tuple[Check, ...] = ()
     checked_at: AwareDatetime | None = None
     summary: str = ""

@@ -47,6 +47,8 @@ class Status:
     (by the controller), ``unknown`` (to the controller: the flag or the variant is gone), ``closed``.
     ``shadows`` counts background answers of candidates: ``started``, ``shed`` because too many ran or waited already,
     ``late`` (past their time limit), ``unjudged`` (comparing or scoring failed), ``unserved`` (no such system).
+    ``rejected`` counts, by metric, values of accepted outcomes outside the bounds that the rollout's spec declares:
+    they count for nothing, the rest of their outcomes does.
     """
 
     state: State
@@ -61,3 +63,4 @@ class Status:
     denied: bool = False
     drops: Mapping[str, int] = field(default_factory=dict[str, int])
     shadows: Mapping[str, int] = field(default_factory=dict[str, int])
+    rejected: Mapping[str, int] = field(default_factory=dict[str, int])

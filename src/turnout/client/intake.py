@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 import httpx
@@ -17,9 +17,13 @@ _BAD_BATCH: Final = frozenset({400, 413, 422})
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The controller has the batch; ``unknown`` of it were of flags or variants it does not know, and count nowhere."""
+    """The controller has the batch; ``unknown`` of it were of flags or variants it does not know, and count nowhere.
+
+    ``rejected`` counts, by metric, single values outside their declared bounds: their outcomes are kept.
+    """
 
     unknown: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,22 @@ Verdict = Accepted | Refused | Later
 def judge(answer: httpx.Response, size: int) -> Verdict:
     """What to do about a batch of ``size`` outcomes that got ``answer``."""
     if answer.is_success:
-        return Accepted(_unknown(answer, size))
+        receipt = json_object(answer)
+        return Accepted(_unknown(receipt, size), _rejected(receipt))
     if answer.status_code in _BAD_BATCH:
         return Refused(_entries(answer, size), describe(answer))
     return Later(describe(answer), retry_after(answer), answer.status_code in DENIED)
 
 
-def _unknown(answer: httpx.Response, size: int) -> int:
-    count = json_object(answer).get("unknown")
+def _unknown(receipt: Mapping[str, object], size: int) -> int:
+    count = receipt.get("unknown")
     return count if isinstance(count, int) and 0 < count <= size else 0
+
+
+def _rejected(receipt: Mapping[str, object]) -> dict[str, int]:
+    counts = receipt.get("rejected")
+    found = cast("dict[str, object]", counts) if isinstance(counts, dict) else {}
+    return {metric: count for metric, count in found.items() if isinstance(count, int) and count > 0}
 
 
 def _entries(answer: httpx.Response, size: int) -> frozenset[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import httpx
@@ -52,6 +52,7 @@ class Sender:
         self._backoff = Backoff(_SHORTEST_S, _LONGEST_S)
         self.sent = 0
         self.drops: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
         self.error: str | None = None
         self.denied = False
 
@@ -162,7 +163,8 @@ class Sender:
         while pieces:
             piece = pieces.pop()
             match self._send(http, piece):
-                case Accepted(unknown):
+                case Accepted(unknown, rejected):
+                    self._reject(rejected)
                     self._settle(len(piece) - unknown)
                     self._settle(unknown, "unknown", "the controller does not know their flag or variant")
                 case Refused(entries, why):
@@ -202,6 +204,13 @@ class Sender:
                 self.error, self.denied = None, False
                 self._backoff.reset()
             self._changed.notify_all()
+
+    def _reject(self, values: Mapping[str, int]) -> None:
+        """``values``, by metric, count for nothing; the outcomes they came with are accepted."""
+        with self._changed:
+            for metric in values.keys() - self.rejected.keys():
+                _log.warning("values of %s are outside the bounds of its rollout and do not count (said once)", metric)
+            self.rejected.update(values)
 
     def _pause(self, later: Later) -> bool:
         """Wait before the next try; False when there shall be none."""

@@ -246,6 +246,7 @@ class Turnout:
             denied=current.denied or sender.denied,
             drops=drops,
             shadows=self._shadowing.counts,
+            rejected=dict(sender.rejected),
         )
 
     def wait_ready(self, timeout: float | None = None) -> bool:

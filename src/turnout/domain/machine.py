@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from turnout.domain.ahead import approval_due, needs_a_person, upcoming, windows_ahead
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.durations import format_duration
 from turnout.domain.flags import Segment, Shadow
+from turnout.domain.freezes import Closed
 from turnout.domain.plan import Plan, Recourse, Stage
+from turnout.domain.refusals import refusal
 from turnout.domain.rollout import (
     ZERO,
     Clock,
@@ -29,6 +32,7 @@ from turnout.domain.verdicts import Verdict
 
 REMEMBERED_COMMANDS = 200
 _STANDING = frozenset({State.PAUSED, State.AWAITING_APPROVAL})
+_CLOCKLESS = _STANDING | {State.WAITING_WINDOW}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class _Cause:
     verdict: Verdict | None = None
     evidence: str | None = None
     command_id: str | None = None
+    overrode: Closed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,19 @@ class _Move:
     new_stable: str | None = None
 
 
-def begin(plan: Plan, state: RolloutState, at: datetime) -> Step:
-    """Enter the first stage."""
-    text = f"started by {state.started_by}: {plan.strategy} from {plan.stable} to {plan.candidate}"
+def begin(plan: Plan, state: RolloutState, at: datetime, closed: Closed | None = None) -> Step:
+    """Enter the first stage; or wait, for the time it was scheduled at, or while ``closed`` forbids it."""
+    if plan.start_at is not None and at < plan.start_at:
+        text = f"scheduled by {state.started_by}: begins {plan.start_at:%a %Y-%m-%d %H:%M %Z}"
+        return _note(plan, state, "scheduled", _Cause(at, text, actor=state.started_by))
+    if closed is not None:
+        return _wait(plan, state, closed, _Cause(at, "about to begin"))
+    text = f"started by {state.started_by}: {_journey(plan)}"
     return _enter(plan, state, 0, "started", _Cause(at, text, actor=state.started_by))
+
+
+def _journey(plan: Plan) -> str:
+    return f"{plan.strategy} from {plan.stable} to {plan.candidate}"
 
 
 def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
@@ -74,12 +88,14 @@ def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
     if state.state.ended or state.ending is not None:
         return Step(state)
     cause = _Cause(seen.at, seen.text, verdict=seen.verdict, evidence=seen.evidence)
-    if state.state not in _STANDING:
+    if state.state not in _CLOCKLESS:
         state = state.model_copy(update={"clock": seen.clock})
     if seen.kind == "guardrail":
         return _recourse(plan, state, "pause" if seen.recourse == "pause" else "rollback", cause)
-    if state.state in _STANDING:
-        return Step(state)
+    return Step(state) if state.state in _STANDING else _found(plan, state, seen, cause)
+
+
+def _found(plan: Plan, state: RolloutState, seen: Observation, cause: _Cause) -> Step:
     match seen.kind:
         case "judged" if seen.verdict is Verdict.PASS:
             return _passed(plan, state, cause)
@@ -91,36 +107,39 @@ def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
             return _became(plan, state, State.RUNNING, "recovered", cause, blocked=None)
         case "overdue":
             return _overdue(plan, state, seen, cause)
+        case "waiting" if seen.closed is not None:
+            return _wait(plan, state, seen.closed, cause)
         case _:
             return Step(state)
 
 
-def refusal(plan: Plan, state: RolloutState, command: Command) -> str | None:
-    """Why ``command`` cannot be taken now, with what would work; None when it can."""
-    if state.state.ended:
-        return f"the rollout has ended ({state.state})"
-    if state.ending is not None:
-        return f"the rollout is ending ({state.ending})"
-    match command.kind:
-        case "pause" if state.state is State.PAUSED:
-            return "the rollout is paused already; use resume, promote, rollback or abort"
-        case "resume" if state.state is not State.PAUSED:
-            return f"the rollout is not paused, it is {state.state}"
-        case "approve":
-            return _approve_refusal(plan, state, command)
-        case "promote" if state.state is State.AWAITING_APPROVAL and not _manual(plan, state):
-            return "the rollout awaits an approval, which promote cannot replace; use approve"
-        case "promote" if state.state is State.SCHEDULED:
-            return "the rollout has not begun yet"
-        case _:
-            return None
+def due(plan: Plan, state: RolloutState, at: datetime, closed: Closed | None) -> Step:
+    """Act on the time of `due_at`; ``closed`` says why traffic may not move forward now."""
+    if state.state is State.SCHEDULED:
+        return begin(plan, state, at, closed)
+    stage = upcoming(plan, state)
+    approval = stage.approval if stage is not None else None
+    state = state.model_copy(update={"approval_due": None})
+    if approval is None or approval.timeout is None:
+        return Step(state)
+    cause = _Cause(at, f"nobody has approved within {format_duration(approval.timeout)}")
+    match approval.on_timeout:
+        case "rollback":
+            return _withdraw(plan, state, State.ROLLED_BACK, cause)
+        case "pause":
+            return _pause(plan, state, cause)
+        case "hold":
+            return _note(plan, state, "approval_overdue", replace(cause, text=f"{cause.text}; waits on"))
 
 
-def command(plan: Plan, state: RolloutState, order: Command, at: datetime) -> Step:
-    """Act on ``order`` once: a repeated id changes nothing, a refused one is recorded as refused."""
+def command(plan: Plan, state: RolloutState, order: Command, at: datetime, closed: Closed | None = None) -> Step:
+    """Act on ``order`` once: a repeated id changes nothing, a refused one is recorded as refused.
+
+    ``closed`` is why traffic may not move forward now, for an order that moves it; see `windows_for`.
+    """
     if order.id in state.seen:
         return Step(state)
-    why_not = refusal(plan, state, order)
+    why_not = refusal(plan, state, order, closed)
     state = _remember(state, order, refused=why_not is not None)
     said = f": {order.reason}" if order.reason else ""
     cause = _Cause(at, f"{order.kind} by {order.actor}{said}", order.actor, order.reason, command_id=order.id)
@@ -134,7 +153,8 @@ def command(plan: Plan, state: RolloutState, order: Command, at: datetime) -> St
         case "approve":
             return _approve(plan, state, replace(cause, text=f"approved by {order.actor}{said}"))
         case "promote":
-            return _promote(plan, state, replace(cause, text=f"promoted by {order.actor}{said}"))
+            text = f"promoted by {order.actor}{said}" + (f"; overrides that it is {closed.why}" if closed else "")
+            return _promote(plan, state, replace(cause, text=text, overrode=closed))
         case "abort":
             return _withdraw(plan, state, State.ABORTED, replace(cause, text=f"aborted by {order.actor}{said}"))
         case "rollback":
@@ -144,7 +164,7 @@ def command(plan: Plan, state: RolloutState, order: Command, at: datetime) -> St
 def finish(plan: Plan, state: RolloutState, at: datetime, delivery: str) -> Step:
     """End a rollout whose last traffic change has reached the resolvers; ``delivery`` says how far it got."""
     end = state.ending or State.FAILED
-    state = state.model_copy(update={"state": end, "ending": None, "pause": None, "blocked": None})
+    state = state.model_copy(update={"state": end, "ending": None, "pause": None, "blocked": None, "closed": None})
     return _note(plan, state, "ended", _Cause(at, f"{str(end).replace('_', ' ')}; {delivery}"))
 
 
@@ -174,10 +194,13 @@ def unrouted(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
 
 def watch_request(plan: Plan, state: RolloutState) -> WatchRequest | None:
     """What to watch now; None when there is nothing to watch."""
-    if state.since is None or state.state.ended or state.ending is not None:
+    since = state.since or (state.last.at if state.last and state.state is State.WAITING_WINDOW else None)
+    if since is None or state.state.ended or state.ending is not None:
         return None
     stage = plan.stages[state.stage]
     watched: dict[str, object] = {"guardrails": watched_guardrails(stage, state.state)}
+    if state.since is None:
+        watched = {"gates": (), "guardrails": (), "hold": ZERO}  # nobody has the candidate yet
     if state.approved:
         # Approval comes last: whatever was left of the hold, promote has waived it, and the gates are asked at once.
         watched["hold"] = min(stage.hold, state.clock.counted)
@@ -189,10 +212,12 @@ def watch_request(plan: Plan, state: RolloutState) -> WatchRequest | None:
         index=state.stage,
         stage=stage.model_copy(update=watched),
         generation=state.generation,
-        since=state.since,
+        since=since,
         clock=state.clock,
-        counting=state.state not in _STANDING,
+        counting=state.state not in _CLOCKLESS,
         blocked=state.blocked,
+        windows=None if state.state in _STANDING else windows_ahead(plan, state),
+        closed=state.closed,
     )
 
 
@@ -214,43 +239,33 @@ def _remember(state: RolloutState, order: Command, refused: bool) -> RolloutStat
     return state.model_copy(update={"seen": seen, "refused": (*others, order.id) if refused else others})
 
 
-def _manual(plan: Plan, state: RolloutState) -> bool:
-    upcoming = _upcoming(plan, state)
-    return upcoming is not None and upcoming.manual and upcoming.approval is None
-
-
-def _upcoming(plan: Plan, state: RolloutState) -> Stage | None:
-    return plan.stages[state.stage + 1] if state.stage + 1 < len(plan.stages) else None
-
-
-def _approve_refusal(plan: Plan, state: RolloutState, command: Command) -> str | None:
-    upcoming = _upcoming(plan, state)
-    if state.state is not State.AWAITING_APPROVAL or upcoming is None:
-        return f"no approval is due; the rollout is {state.state}"
-    if upcoming.approval is None:
-        return "no approval is due; the rollout waits for promote"
-    if command.actor == state.started_by:
-        return f"{command.actor} started this rollout and cannot approve it; somebody else has to"
-    if upcoming.approval.by is not None and upcoming.approval.by not in command.roles:
-        return f"approving takes the role {upcoming.approval.by}, which {command.actor} does not have"
-    return None
-
-
 def _passed(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
-    upcoming = _upcoming(plan, state)
-    if upcoming is None:
+    stage = upcoming(plan, state)
+    if state.since is None:
+        return begin(plan, state, cause.at)
+    if stage is None:
         return _complete(plan, state, cause)
-    if state.approved or not (upcoming.manual or upcoming.approval):
+    if not needs_a_person(state, stage):
         return _enter(plan, state, state.stage + 1, "advanced", cause)
-    return _await_person(plan, state, upcoming, cause)
+    return _await_person(plan, state, stage, cause)
 
 
-def _await_person(plan: Plan, state: RolloutState, upcoming: Stage, cause: _Cause) -> Step:
+def _await_person(plan: Plan, state: RolloutState, stage: Stage, cause: _Cause) -> Step:
     need = "promote"
-    if upcoming.approval is not None:
-        need = f"approval by {upcoming.approval.by or 'somebody who did not start it'}"
-    text = f"{cause.text}; waits for {need} before {upcoming.name}"
+    if stage.approval is not None:
+        need = f"approval by {stage.approval.by or 'somebody who did not start it'}"
+    text = f"{cause.text}; waits for {need} before {stage.name}"
+    state = state.model_copy(update={"approval_due": approval_due(stage, cause.at)})
     return _became(plan, state, State.AWAITING_APPROVAL, "awaiting_approval", replace(cause, text=text), blocked=None)
+
+
+def _wait(plan: Plan, state: RolloutState, closed: Closed, cause: _Cause) -> Step:
+    """Stand still until traffic may move forward."""
+    text = f"{cause.text}; waits for its window: {closed.opens} (now it is {closed.why})"
+    verdict = cause.verdict if cause.verdict is not Verdict.NO_DATA else None
+    state = state.model_copy(update={"closed": closed})
+    cause = replace(cause, text=text, verdict=verdict)
+    return _became(plan, state, State.WAITING_WINDOW, "waiting_window", cause, blocked=None)
 
 
 def _failed(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
@@ -285,7 +300,9 @@ def _recourse(plan: Plan, state: RolloutState, recourse: Recourse, cause: _Cause
 
 
 def _pause(plan: Plan, state: RolloutState, cause: _Cause, restart: bool = False) -> Step:
-    back_to = State.AWAITING_APPROVAL if state.state is State.AWAITING_APPROVAL and not restart else State.RUNNING
+    back_to = State.RUNNING if state.since is not None else State.SCHEDULED
+    if state.state is State.AWAITING_APPROVAL and not restart:
+        back_to = State.AWAITING_APPROVAL
     pause = Pause(at=cause.at, by=cause.actor, reason=cause.text, resume_to=back_to, restart=restart)
     state = state.model_copy(update={"pause": pause})
     return _became(plan, state, State.PAUSED, "paused", cause, blocked=None)
@@ -296,7 +313,9 @@ def _resume(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
     if pause is not None and pause.restart:
         return _enter(plan, state, state.stage, "restarted", cause)
     clock = state.clock.model_copy(update={"waited": ZERO})
-    state = state.model_copy(update={"pause": None, "clock": clock})
+    stage = upcoming(plan, state)
+    again = approval_due(stage, cause.at) if stage and pause and pause.resume_to is State.AWAITING_APPROVAL else None
+    state = state.model_copy(update={"pause": None, "clock": clock, "approval_due": again})
     return _became(plan, state, pause.resume_to if pause else State.RUNNING, "resumed", cause, blocked=None)
 
 
@@ -311,13 +330,15 @@ def _approve(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
 
 
 def _promote(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
-    upcoming = _upcoming(plan, state)
-    if upcoming is not None and upcoming.approval is not None and not state.approved:
-        return _await_person(plan, state.model_copy(update={"pause": None}), upcoming, cause)
-    if upcoming is not None and state.state is State.AWAITING_APPROVAL:
-        return _enter(plan, state, state.stage + 1, "advanced", cause)
+    stage = upcoming(plan, state)
+    if state.since is None:
+        return _enter(plan, state, 0, "started", replace(cause, text=f"{cause.text}: {_journey(plan)} begins now"))
+    if stage is not None and stage.approval is not None and not state.approved:
+        return _await_person(plan, state.model_copy(update={"pause": None}), stage, cause)
+    if stage is not None and state.state is State.AWAITING_APPROVAL:
+        return _enter(plan, state, state.stage + 1, "overridden" if cause.overrode else "advanced", cause)
     cause = replace(cause, text=f"{cause.text}; gates not asked")
-    if upcoming is None:
+    if stage is None:
         return _complete(plan, state, cause)
     return _enter(plan, state, state.stage + 1, "overridden", cause)
 
@@ -332,6 +353,8 @@ def _enter(plan: Plan, state: RolloutState, index: int, kind: DecisionKind, caus
             "blocked": None,
             "pause": None,
             "approved": False,
+            "closed": None,
+            "approval_due": None,
         }
     )
     return _publish(plan, state, kind, cause, _traffic_of(plan, index))
@@ -376,8 +399,12 @@ def _publish(
 def _became(
     plan: Plan, state: RolloutState, new: State, kind: DecisionKind, cause: _Cause, *, blocked: Verdict | None
 ) -> Step:
-    pause = state.pause if new is State.PAUSED else None
-    state = state.model_copy(update={"state": new, "blocked": blocked, "pause": pause})
+    kept = {
+        "pause": state.pause if new is State.PAUSED else None,
+        "closed": state.closed if new is State.WAITING_WINDOW else None,
+        "approval_due": state.approval_due if new is State.AWAITING_APPROVAL else None,
+    }
+    state = state.model_copy(update={"state": new, "blocked": blocked, **kept})
     return _note(plan, state, kind, cause)
 
 
@@ -403,6 +430,7 @@ def _note(
         verdict=cause.verdict,
         evidence=cause.evidence,
         command_id=cause.command_id,
+        overrode=cause.overrode,
         weights=move.weights if move else None,
         segments=move.segments if move else (),
         shadow=move.shadow if move else None,

@@ -10,8 +10,9 @@ import math
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
+from turnout.domain.channels import Channel
 from turnout.domain.durations import Duration
 from turnout.domain.flags import Segment, Shadow
 from turnout.domain.health import Expectation, HealthProbe
@@ -19,6 +20,7 @@ from turnout.domain.model import Frozen
 from turnout.domain.pointers import Pointer
 from turnout.domain.routing import Router, Timeout, Url
 from turnout.domain.splits import Preview
+from turnout.domain.windows import Window
 
 OnFail = Literal["rollback", "previous_stage", "pause"]
 """What a failed gate does."""
@@ -220,10 +222,19 @@ class Bounds(Frozen):
         return self
 
 
+OnTimeout = Literal["pause", "rollback", "hold"]
+"""What happens when nobody has approved in time: nothing is ever approved by itself. ``hold`` says so and waits on."""
+
+
 class Approval(Frozen):
-    """A person's consent before a stage begins. ``by`` names the role; none means anybody but the starter."""
+    """A person's consent before a stage begins. ``by`` names the role; none means anybody but the starter.
+
+    Without consent within ``timeout`` of asking ``on_timeout`` applies.
+    """
 
     by: str | None = None
+    timeout: Duration | None = None
+    on_timeout: OnTimeout = "pause"
 
 
 class Stage(Frozen):
@@ -233,8 +244,9 @@ class Stage(Frozen):
     What is asked is asked of the outcomes outside the segments, of those in the segment named ``focus``, or, where
     the stage has a ``shadow``, of those made in shadow. ``hold`` counts only time in which the
     evidence was watched. ``deadline`` bounds the time beyond the hold (or without a source) before ``on_*`` applies.
-    ``approval`` and ``manual`` are conditions for entering the stage: ``manual`` waits for ``promote``. ``preview``
-    is for the plan's router: requests that get one variant whatever the weights.
+    ``approval`` and ``manual`` are conditions for entering the stage: ``manual`` waits for ``promote``. It is entered
+    within ``windows`` only (none: at any time); those of the last stage are also those of completing the rollout.
+    ``preview`` is for the plan's router: requests that get one variant whatever the weights.
     """
 
     name: str
@@ -253,6 +265,7 @@ class Stage(Frozen):
     on_source_error: Unknown = "pause"
     approval: Approval | None = None
     manual: bool = False
+    windows: tuple[Window, ...] = ()
     max_attempts: int = Field(default=3, ge=1)
     preview: Preview | None = None
 
@@ -264,6 +277,8 @@ class Stage(Frozen):
 
 class Plan(Frozen):
     """The ordered stages of one rollout of ``flag`` from ``stable`` to ``candidate``.
+
+    Nothing begins before ``start_at``. ``notify`` is told of it.
 
     A rollout that completes makes the candidate the flag's stable variant (``end: adopt``), leaves the traffic of its
     last stage as it is (``stay``), or gives everybody stable (``return``).
@@ -280,6 +295,8 @@ class Plan(Frozen):
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     end: Literal["adopt", "stay", "return"] = "adopt"
     router: Router | None = None
+    notify: tuple[Channel, ...] = ()
+    start_at: AwareDatetime | None = None
 
     def share(self, stage: int) -> float:
         """The candidate's share of the users that ``stage`` is about, 0..1."""

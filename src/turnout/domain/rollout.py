@@ -9,9 +9,11 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from turnout.domain.flags import Segment, Shadow
+from turnout.domain.freezes import Closed
 from turnout.domain.model import Frozen
 from turnout.domain.plan import Gate, Plan, Recourse, Stage
 from turnout.domain.verdicts import Verdict
+from turnout.domain.windows import Window
 
 ZERO = timedelta()
 
@@ -24,6 +26,7 @@ class State(StrEnum):
     HOLDING = "holding"
     PAUSED = "paused"
     AWAITING_APPROVAL = "awaiting_approval"
+    WAITING_WINDOW = "waiting_window"
     COMPLETED = "completed"
     ROLLED_BACK = "rolled_back"
     ABORTED = "aborted"
@@ -69,17 +72,22 @@ class Observation(Frozen):
     blocked    nothing can be decided, or a signal fails; ``verdict`` says why: inconclusive, no_data or source_error
     recovered  every source answers again and no signal fails, the hold goes on
     overdue    blocked until the stage's deadline passed; ``verdict`` says by what, ``recourse`` what the spec asks for
+    waiting    what would move traffic forward came at a time at which it may not; ``closed`` says why, and until when
     interrupted the watch was asked to stop; only the clock matters
     ========== ===================================================================================
+
+    A move forward that this leads to has to be made before ``until``, when its window closes.
     """
 
-    kind: Literal["judged", "guardrail", "blocked", "recovered", "overdue", "interrupted"]
+    kind: Literal["judged", "guardrail", "blocked", "recovered", "overdue", "waiting", "interrupted"]
     at: AwareDatetime
     clock: Clock = Clock()
     verdict: Verdict = Verdict.NO_DATA
     recourse: Recourse | Literal["advance"] | None = None
     evidence: str | None = None
     text: str = ""
+    closed: Closed | None = None
+    until: AwareDatetime | None = None
 
 
 class WatchRequest(Frozen):
@@ -87,6 +95,9 @@ class WatchRequest(Frozen):
 
     ``counting`` is off while paused or awaiting approval: guardrails are watched, clocks stand still.
     ``blocked`` is the verdict that holds the rollout already, so that only a change of it is worth returning.
+    ``windows`` are those of the move forward that a pass leads to, empty for any time outside freezes; None when it
+    leads to none. ``closed`` is set while the rollout waits for them: clocks stand still, and once traffic may move
+    the gates are asked again.
     """
 
     rollout_id: str
@@ -100,6 +111,8 @@ class WatchRequest(Frozen):
     clock: Clock
     counting: bool
     blocked: Verdict | None = None
+    windows: tuple[Window, ...] | None = None
+    closed: Closed | None = None
 
 
 class Pause(Frozen):
@@ -114,6 +127,7 @@ class Pause(Frozen):
 
 
 DecisionKind = Literal[
+    "scheduled",
     "started",
     "advanced",
     "moved_back",
@@ -124,6 +138,8 @@ DecisionKind = Literal[
     "resumed",
     "awaiting_approval",
     "approved",
+    "approval_overdue",
+    "waiting_window",
     "overridden",
     "withdrawn",
     "adopted",
@@ -140,7 +156,8 @@ class Decision(Frozen):
     ``seq`` numbers the decisions of one rollout from 1 and makes recording idempotent. ``weights`` is set when
     traffic changes; it is published with ``segments`` and ``shadow`` under ``generation``. ``new_stable`` is set when
     the candidate becomes the flag's stable variant. ``state``, ``stage`` and ``share`` (0..1) describe the rollout
-    after the decision.
+    after the decision. ``overrode`` is what forbade the move at that time, when somebody with the role for it moved all
+    the same.
     """
 
     rollout_id: str
@@ -162,6 +179,7 @@ class Decision(Frozen):
     shadow: Shadow | None = None
     generation: int = 0
     new_stable: str | None = None
+    overrode: Closed | None = None
 
     @property
     def leaves(self) -> bool:
@@ -189,6 +207,12 @@ class RolloutState(Frozen):
     blocked: Verdict | None = None
     pause: Pause | None = None
     approved: bool = False
+    calendar: bool = False
+    """Whether windows and freezes are asked before commands that move forward: rollouts from before them do not."""
+    closed: Closed | None = None
+    """Why traffic may not move forward now, while the rollout waits for that."""
+    approval_due: AwareDatetime | None = None
+    """When the approval that is awaited times out."""
     ending: State | None = None
     """The end this rollout is going to, while its last traffic change is on its way to the resolvers."""
     last: Decision | None = None
@@ -219,6 +243,9 @@ class RolloutStatus(Frozen):
     pause: Pause | None
     approval_by: str | None
     last: Decision | None
+    closed: Closed | None = None
+    start_at: datetime | None = None
+    approval_due: datetime | None = None
 
 
 def status_of(plan: Plan, state: RolloutState) -> RolloutStatus:
@@ -242,6 +269,9 @@ def status_of(plan: Plan, state: RolloutState) -> RolloutStatus:
         pause=state.pause,
         approval_by=upcoming.approval.by if upcoming and upcoming.approval else None,
         last=state.last,
+        closed=state.closed,
+        start_at=plan.start_at if state.since is None else None,
+        approval_due=state.approval_due,
     )
 
 

@@ -134,7 +134,7 @@ class Webhook(Frozen):
     @model_validator(mode="after")
     def _secret_is_named(self) -> Self:
         # As an error of the field it would be reported with its value, which may be the secret itself.
-        if not _REFERENCE.fullmatch(self.secret):
+        if not is_reference(self.secret):
             raise ValueError(
                 "secret is not the name of a variable; write $NAME, and set NAME in the worker's environment"
             )
@@ -149,6 +149,11 @@ class Resolver(Frozen):
 
 Router = Annotated[Caddy | Haproxy | Webhook | Resolver, Field(discriminator="kind")]
 """What moves the traffic."""
+
+
+def is_reference(text: str) -> bool:
+    """Whether ``text`` is ``$NAME`` or ``${NAME}``, and nothing else."""
+    return _REFERENCE.fullmatch(text) is not None
 
 
 def variable_of(reference: str) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, field_validator, model_validator
 
+from turnout.domain.channels import Channel
 from turnout.domain.durations import Duration
 from turnout.domain.errors import Problem
 from turnout.domain.expectation import Expectation
 from turnout.domain.gates import GateSpec, GuardrailSpec, bounds_faults
 from turnout.domain.model import Frozen
-from turnout.domain.plan import SAMPLE_RATIO, Bounds, Name, Undecided, Unknown
+from turnout.domain.plan import SAMPLE_RATIO, Bounds, Name, OnTimeout, Undecided, Unknown
 from turnout.domain.problems import Faults
 from turnout.domain.routing import Router
+from turnout.domain.windows import Windows
 
 
 def parse_percentage(value: object) -> float:
@@ -40,11 +42,45 @@ Percentage = Annotated[float, BeforeValidator(parse_percentage)]
 """Percent, 0..100, in steps of 0.001."""
 
 
+def parse_moment(value: object) -> datetime:
+    """``2026-12-01T09:00:00+01:00`` as a time.
+
+    Raises:
+        ValueError: no time, or one without an offset, so that it could be any hour.
+    """
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("is no time with an offset; write it such as 2026-12-01T09:00:00+01:00")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(parse_moment)]
+"""A time with its offset to UTC."""
+
+
 class ApprovalSpec(Frozen):
-    """Consent needed before the candidate's share reaches ``before``; ``by`` names the approver's role."""
+    """Consent needed before the candidate's share reaches ``before``; ``by`` names the approver's role.
+
+    Nobody waits longer than ``timeout`` for it: then the rollout pauses, rolls back, or says so and waits on.
+    """
 
     before: Percentage
     by: str | None = None
+    timeout: Duration | None = None
+    on_timeout: OnTimeout = "pause"
+
+    @model_validator(mode="after")
+    def _a_time_to_wait(self) -> Self:
+        if self.timeout is not None and self.timeout <= timedelta():
+            raise ValueError(
+                "timeout is no time to wait; write one such as 24h, or leave it out to wait without an end"
+            )
+        if self.timeout is None and "on_timeout" in self.model_fields_set:
+            raise ValueError("on_timeout without a timeout never applies; add timeout:, such as 24h")
+        return self
 
 
 class Policies(Frozen):
@@ -54,6 +90,7 @@ class Policies(Frozen):
     ``sample_ratio`` watches that users are split as planned, by a guardrail in every stage in which both arms have
     traffic; one written in ``guardrails`` takes its place. ``expect`` says what traffic is normal: it foretells how
     long gates need and decides nothing. ``router`` moves requests outside of the services, next to the assignments.
+    Traffic moves forward within ``windows`` only, and not before ``start_at``.
     """
 
     flag: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)
@@ -61,10 +98,13 @@ class Policies(Frozen):
     gates: tuple[GateSpec, ...] = ()
     guardrails: tuple[GuardrailSpec, ...] = ()
     approvals: tuple[ApprovalSpec, ...] = ()
+    windows: Windows = ()
+    start_at: Moment | None = None
     bounds: dict[Name, Bounds] = Field(default_factory=dict)
     sample_ratio: bool = True
     expect: Expectation | None = None
     router: Router | None = None
+    notify: Annotated[tuple[Channel, ...], Field(max_length=20)] = ()
     check_every: Duration = timedelta(seconds=30)
     deadline: Duration | None = None
     on_no_data: Unknown = "pause"

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from turnout.domain.answered import Answered, deciding
 from turnout.domain.durations import format_duration
+from turnout.domain.freezes import Closed, Opening
 from turnout.domain.plan import SAMPLE_RATIO
 from turnout.domain.recourse import Remedy, policy, remedy
 from turnout.domain.rollout import ZERO, Clock, Observation, WatchRequest
@@ -49,29 +50,62 @@ def advance(request: WatchRequest, progress: Progress, checks: Sequence[Check], 
 
 
 def next_check(request: WatchRequest, progress: Progress) -> timedelta:
-    """How long to sleep: the usual interval, or less when the hold ends sooner."""
+    """How long to sleep: the usual interval, or less when the hold ends or the window opens sooner."""
     rest = request.stage.hold - progress.clock.counted
     every = request.stage.check_every
+    if request.closed is not None and request.closed.opens_at is not None and request.closed.opens_at > progress.at:
+        return min(every, request.closed.opens_at - progress.at)
     return min(every, rest) if request.counting and rest > ZERO else every
 
 
-def conclude(request: WatchRequest, progress: Progress, checks: Sequence[Check]) -> Observation | None:
+def asks_calendar(request: WatchRequest, progress: Progress) -> bool:
+    """Whether it matters now if traffic may move forward."""
+    return request.windows is not None and (request.closed is not None or _over(request, progress))
+
+
+def conclude(
+    request: WatchRequest, progress: Progress, checks: Sequence[Check], opening: Opening | None = None
+) -> Observation | None:
     """What there is to decide after ``checks``; None to go on watching. Dry runs decide nothing.
 
     A failed guardrail acts at once, and so does a gate whose failure stays right however often one looks. Every other
-    failure waits for the end of the hold, and every pass does, too.
+    failure waits for the end of the hold, and every pass does, too. What moves traffic forward waits until the
+    calendar's ``opening`` allows it (asked for where `asks_calendar`), and then the gates have their say once more.
     """
+    seen = _concluded(request, progress, checks, opening)
+    return seen if seen is None or opening is None else _in_its_time(seen, opening)
+
+
+def _over(request: WatchRequest, progress: Progress) -> bool:
+    return progress.clock.counted >= request.stage.hold
+
+
+def _in_its_time(seen: Observation, opening: Opening) -> Observation:
+    """``seen``, or that what it leads to has to wait."""
+    if not (seen.verdict is Verdict.PASS and seen.kind == "judged") and seen.recourse != "advance":
+        return seen
+    if opening.closed is None:
+        return seen.model_copy(update={"until": opening.until})
+    return seen.model_copy(update={"kind": "waiting", "closed": opening.closed, "recourse": None})
+
+
+def _concluded(
+    request: WatchRequest, progress: Progress, checks: Sequence[Check], opening: Opening | None
+) -> Observation | None:
     answered = deciding(request.stage, checks)
     alarms = [one for one in answered if one.role == "guardrail" and one.failed]
     if alarms:
         everybody_back = any(one.gate.on_fail != "pause" for one in alarms)
         return _seen(progress, "guardrail", Verdict.FAIL, alarms, "rollback" if everybody_back else "pause")
-    if not request.counting:
+    if not request.counting and request.closed is None:
         return None
-    over = progress.clock.counted >= request.stage.hold
+    closed = opening.closed if opening is not None and request.closed is not None else None
+    over = _over(request, progress) and closed is None
     proven = [one for one in _failed_gates(answered) if over or one.check.anytime]
     if proven:
         return _seen(progress, "judged", Verdict.FAIL, proven)
+    if closed is not None:
+        return _still_closed(request, progress, closed)
     waits_for = _waits_for(request, progress, answered, over)
     if waits_for:
         return _undecided(request, progress, waits_for, answered)
@@ -80,6 +114,14 @@ def conclude(request: WatchRequest, progress: Progress, checks: Sequence[Check])
     if not over:
         return _recovered(request, progress)
     return _seen(progress, "judged", Verdict.PASS, [one for one in answered if one.role == "gate"])
+
+
+def _still_closed(request: WatchRequest, progress: Progress, closed: Closed) -> Observation | None:
+    """That traffic may move at another time than was known: a freeze has come, or gone."""
+    if closed == request.closed:
+        return None
+    text = "the calendar has changed"
+    return Observation(kind="waiting", at=progress.at, clock=progress.clock, text=text, closed=closed)
 
 
 def interrupted(progress: Progress) -> Observation:

@@ -3,6 +3,7 @@
 Every method may raise `turnout.domain.errors.Unavailable` when the technology behind it does not answer.
 """
 
+from turnout.ports.freezes import FreezeStore
 from turnout.ports.metrics import (
     ArmReading,
     FractionReading,
@@ -13,6 +14,7 @@ from turnout.ports.metrics import (
     SeriesReading,
     SplitReading,
 )
+from turnout.ports.notify import Notice, Notifier
 from turnout.ports.outcomes import OutcomeStatistics, OutcomeStore, Receipt
 from turnout.ports.stores import (
     AuditEntry,
@@ -37,8 +39,11 @@ __all__ = [
     "FlagRecord",
     "FlagStore",
     "FractionReading",
+    "FreezeStore",
     "HealthProbe",
     "MetricSource",
+    "Notice",
+    "Notifier",
     "OutcomeStatistics",
     "OutcomeStore",
     "PointReading",

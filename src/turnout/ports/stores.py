@@ -15,6 +15,7 @@ from turnout.domain.plan import Plan
 from turnout.domain.rollout import Decision, State
 from turnout.domain.snapshot import PublishedFlag
 from turnout.domain.verdicts import Check, Verdict
+from turnout.ports.freezes import FreezeStore
 from turnout.ports.outcomes import OutcomeStore
 
 
@@ -218,3 +219,4 @@ class Stores:
     flags: FlagStore
     rollouts: RolloutStore
     outcomes: OutcomeStore
+    freezes: FreezeStore

@@ -123,5 +123,8 @@ def compile_plan(spec: RolloutSpec, stable: str) -> Plan:
         raise InvalidInput([Problem("candidate", "serves all users already", remedy, repr(stable))])
     router, path = router_of(spec, spec.by_path)
     asked = without_the_split(spec, router)
-    plan = spec.strategy.plan(asked, stable) if spec.strategy else concatenated(spec.pipeline, asked, stable)
+    plan = (
+        spec.parts[0].plan(asked, stable) if spec.strategy is not None else concatenated(spec.pipeline, asked, stable)
+    )
+    plan = plan.model_copy(update={"start_at": spec.start_at, "notify": spec.notify})
     return steered(plan, router, path)

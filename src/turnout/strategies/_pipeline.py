@@ -11,20 +11,29 @@ from turnout.domain.gates import GateSpec, GuardrailSpec
 from turnout.domain.model import Frozen
 from turnout.domain.plan import Plan, Stage
 from turnout.domain.spec import Policies
+from turnout.domain.windows import Windows
 from turnout.strategies._kinds import Strategy
 
 
 class Part(Frozen):
-    """One strategy of a pipeline. ``gates`` and ``guardrails`` take the place of the spec's while it lasts."""
+    """One strategy of a pipeline. Its ``gates``, ``guardrails`` and ``windows`` take the place of the spec's."""
 
     strategy: Strategy
     gates: tuple[GateSpec, ...] | None = None
     guardrails: tuple[GuardrailSpec, ...] | None = None
+    windows: Windows | None = None
 
     def policies(self, spec: Policies) -> Policies:
         """``spec`` as it applies to this part."""
-        own = {"gates": self.gates, "guardrails": self.guardrails}
+        own = {"gates": self.gates, "guardrails": self.guardrails, "windows": self.windows}
         return spec.model_copy(update={name: value for name, value in own.items() if value is not None})
+
+    def plan(self, spec: Policies, stable: str) -> Plan:
+        """The plan of this part alone. A stage's own windows go before the others."""
+        policies = self.policies(spec)
+        plan = self.strategy.plan(policies, stable)
+        stages = (stage.model_copy(update={"windows": stage.windows or policies.windows}) for stage in plan.stages)
+        return plan.model_copy(update={"stages": tuple(stages)})
 
 
 def _part(value: object) -> object:
@@ -49,7 +58,7 @@ def concatenated(parts: Sequence[Part], spec: Policies, stable: str) -> Plan:
     so is everybody's stage of every part but the last. What an earlier part gave segments of the users they keep, and a
     stage that gives the candidate nothing of its own, as one that asks for its health, leaves it what it has.
     """
-    plans = [part.strategy.plan(part.policies(spec), stable) for part in parts]
+    plans = [part.plan(spec, stable) for part in parts]
     stages: list[Stage] = []
     for part, plan in zip(parts, plans, strict=True):
         stages += _continued(stages, plan, f"{part.strategy.kind} ", last=plan is plans[-1])

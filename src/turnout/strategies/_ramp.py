@@ -122,4 +122,6 @@ def _with_the_split(spec: Policies) -> tuple[Gate, ...]:
 
 def _approval(spec: Policies, before: float, share: float) -> Approval | None:
     due = [approval for approval in spec.approvals if before < approval.before <= share]
-    return Approval(by=due[-1].by) if due else None
+    if not due:
+        return None
+    return Approval(by=due[-1].by, timeout=due[-1].timeout, on_timeout=due[-1].on_timeout)

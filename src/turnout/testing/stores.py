@@ -23,6 +23,7 @@ from turnout.ports.stores import (
     RolloutRecord,
     Stores,
 )
+from turnout.testing.freezes import MemoryFreezeStore
 from turnout.testing.outcomes import MemoryOutcomeStore
 
 
@@ -74,9 +75,14 @@ class _Memory:
 
 
 def memory_stores() -> Stores:
-    """Three stores that share one memory: what `turnout.adapters.sql.open_stores` gives, without a database."""
+    """All stores, which share one memory: what `turnout.adapters.sql.open_stores` gives, without a database."""
     memory = _Memory()
-    return Stores(MemoryFlagStore(memory), MemoryRolloutStore(memory), MemoryOutcomeStore(memory.facts))
+    return Stores(
+        MemoryFlagStore(memory),
+        MemoryRolloutStore(memory),
+        MemoryOutcomeStore(memory.facts),
+        MemoryFreezeStore(memory.audit),
+    )
 
 
 class MemoryFlagStore:

@@ -130,6 +130,7 @@ async def running(
         flags=stores.flags,
         rollouts=stores.rollouts,
         outcomes=stores.outcomes,
+        freezes=stores.freezes,
         engine=engine or no_engine(),
         hub=Hub(stores.flags, 0.02, utc_now),
         metrics=Metrics(),

@@ -21,9 +21,9 @@ async def test_outcomes_count_once_however_often_they_come(api: Api) -> None:
     await api.apply()
     batch = {"outcomes": [_outcome(1), _outcome(2), _outcome(3, flag="nobody"), _outcome(4, variant="other")]}
     answer = await api.http.post("/v1/outcomes", json=batch)
-    assert (answer.status_code, answer.json()) == (202, {"accepted": 2, "duplicates": 0, "unknown": 2})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 2, "duplicates": 0, "unknown": 2, "rejected": {}})
     answer = await api.http.post("/v1/outcomes", json=batch)
-    assert answer.json() == {"accepted": 0, "duplicates": 2, "unknown": 2}
+    assert answer.json() == {"accepted": 0, "duplicates": 2, "unknown": 2, "rejected": {}}
     stats = await api.services.outcomes.stats(FLAG, 1, "success_rate")
     assert stats["perplexity"].samples == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from api.engine import Patience, TemporalEngine
 from tests.integration.api.harness import FLAG, SPEC, Api, data, eventually, running
+from tests.receivers import endpoint, mail_server
 from turnout.adapters.settings import Settings
 from turnout.ports import Stores
 from workers.bootstrap import worker_of
@@ -195,3 +197,36 @@ async def test_an_unreachable_server_is_unavailable_and_the_data_plane_goes_on(s
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert (await api.http.get("/v1/snapshot")).status_code == 200
         assert (await api.http.get(ROLLOUTS)).status_code == 404
+
+
+async def test_notices_arrive_and_no_channel_holds_the_rollout_up(stores: Stores, environ: dict[str, str]) -> None:
+    """One channel fails first, one hangs, one is not there: the rollout is aborted all the same, and the others are
+    told of its start and its end once, under a key for each."""
+    async with endpoint() as hook, endpoint() as stuck, mail_server() as mail:
+        hook.answers, stuck.answers = [500], [0, 0, 0, 0]
+        secrets = {"HOOK": "a-secret-of-the-hook", "STUCK": stuck.url, "NOBODY": "http://127.0.0.1:1/hook"}
+        notify = [
+            {"slack": "$NOBODY"},
+            {"slack": "$STUCK"},
+            {"webhook": hook.url, "secret": "$HOOK", "events": ["started", "aborted"]},
+            {"email": "ops@example.org", "smtp": f"smtp://127.0.0.1:{mail.port}"},
+        ]
+        async with running(stores, TemporalEngine(environ, QUICK), patience=10.0) as api, working(environ | secrets):
+            await api.apply()
+            started = await _start(api, notify=notify)
+            await eventually(lambda: _view(api), lambda seen: seen["state"] == "running" and seen["live"])
+            status, aborted = await _send(api, "abort", reason="enough")
+            assert (status, aborted["state"]) == (200, "aborted")
+            taken = await eventually(lambda: _said(hook.posted), lambda said: len(said) == 3)
+            mails = await eventually(lambda: _said(mail.mails), lambda said: len(said) == 2)
+    keys = [f"{started['id']}:1", f"{started['id']}:3"]
+    assert sorted({got.headers["idempotency-key"] for got in taken}) == keys
+    told = {got.headers["idempotency-key"]: json.loads(got.body) for got in taken}
+    assert [told[key]["event"] for key in keys] == ["started", "aborted"]
+    assert "aborted by bob: enough (aborted; " in told[keys[1]]["text"]
+    assert sorted(got["X-Turnout-Key"] for got in mails) == keys
+    assert stuck.posted
+
+
+async def _said(seen: list[Any]) -> list[Any]:
+    return list(seen)

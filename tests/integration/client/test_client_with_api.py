@@ -12,11 +12,13 @@ import pytest
 
 from tests.integration.api.harness import FLAG, FLAGS, Api, eventually, running
 from tests.integration.client.conftest import Connect
+from tests.integration.stores.builders import a_move, a_plan, a_rollout
 from turnout import Turnout
 from turnout.adapters.settings import Token
 from turnout.adapters.sql import open_stores
 from turnout.client.sender import Sender
 from turnout.domain.outcomes import Outcome
+from turnout.domain.plan import Bounds
 
 USERS = [f"user-{number}" for number in range(200)]
 
@@ -68,7 +70,7 @@ async def test_outcomes_are_kept(api: Api, connect: Connect) -> None:
     assert (client.status.sent, client.status.dropped) == (400, 0)
     repeated = {"id": "of-user-1", "flag": "half", "variant": "a", "unit": "user-1", "ok": True}
     receipt = (await api.http.post("/v1/outcomes", json={"outcomes": [repeated]})).json()
-    assert receipt == {"accepted": 0, "duplicates": 1, "unknown": 0}
+    assert receipt == {"accepted": 0, "duplicates": 1, "unknown": 0, "rejected": {}}
 
 
 async def test_what_the_api_refuses_or_does_not_know_is_counted(api: Api, connect: Connect) -> None:
@@ -84,6 +86,26 @@ async def test_what_the_api_refuses_or_does_not_know_is_counted(api: Api, connec
     assert await asyncio.to_thread(client.flush, 20)
     assert client.status.drops == {"refused": 100, "unknown": 1}
     assert client.status.sent == 200
+
+
+async def test_values_out_of_bounds_are_told(api: Api, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """The receipt, the client's status (and its log, once) and the API's metrics count what a spec's bounds refuse."""
+    await api.apply({"answers": {"variants": {"old": 1, "new": 2}, "stable": "old"}})
+    plan = a_plan("answers").model_copy(update={"bounds": {"quality_score": Bounds(min=0, max=1)}})
+    rollouts = api.services.rollouts
+    await rollouts.open(a_rollout(flag="answers", plan=plan))
+    await rollouts.commit(a_move(1, 2, flag="answers"))
+    client = await asyncio.to_thread(connect, api.url)
+    await eventually(lambda: client.resolve("answers", "user-1").generation, lambda generation: generation == 2)
+    for user, quality in enumerate((0.5, 1.5, 85)):
+        assert client.report(client.resolve("answers", f"user-{user}"), ok=True, quality=quality)
+        assert await asyncio.to_thread(client.flush, 20)
+    assert (client.status.sent, client.status.dropped, client.status.rejected) == (3, 0, {"quality_score": 2})
+    assert sum("quality_score" in record.message for record in caplog.records) == 1
+    outcome = {"id": "of-hand", "flag": "answers", "variant": "old", "unit": "u", "quality": -1}
+    receipt = (await api.http.post("/v1/outcomes", json={"outcomes": [outcome]})).json()
+    assert receipt == {"accepted": 1, "duplicates": 0, "unknown": 0, "rejected": {"quality_score": 1}}
+    assert 'turnout_rejected_values_total{metric="quality_score"} 3.0' in (await api.http.get("/metrics")).text
 
 
 async def test_a_token_without_the_role_is_told(sqlite_template: Path, tmp_path: Path, connect: Connect) -> None:

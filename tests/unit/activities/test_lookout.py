@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities.calendar import Calendar
 from activities.lookout import StageLookout
 from tests.integration.stores.builders import a_flag, a_plan, a_rollout, applied
 from turnout.adapters.sources.panel import Panel
@@ -54,7 +55,7 @@ async def opened() -> Stores:
 async def watched(stores: Stores, asked: WatchRequest) -> tuple[Observation, int]:
     """What a watch comes to, and how often it asked."""
     source = ScriptedSource({"queue": [PointReading(30.0)]})
-    lookout = StageLookout(Panel({"prometheus": source}), stores.rollouts)
+    lookout = StageLookout(Panel({"prometheus": source}), stores.rollouts, Calendar(stores.freezes))
     return await ActivityEnvironment().run(lookout.watch, asked), len(source.asked)
 
 
@@ -101,5 +102,5 @@ async def test_the_memory_goes_to_the_panel() -> None:
             given.append(previous)
             return (next(iter(previous.values())).model_copy(update={"verdict": Verdict.FAIL}),)
 
-    await ActivityEnvironment().run(StageLookout(Noting(), stores.rollouts).watch, request())
+    await ActivityEnvironment().run(StageLookout(Noting(), stores.rollouts, Calendar(stores.freezes)).watch, request())
     assert [list(memory) for memory in given] == [["guardrail:0"]]

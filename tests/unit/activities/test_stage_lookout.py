@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import beating
+from activities.calendar import Calendar
 from activities.lookout import StageLookout
 from tests.integration.stores.builders import FLAG, NOW, a_plan, a_rollout, an_outcome, begun
 from turnout.adapters.sources import sources
@@ -80,7 +81,7 @@ async def watch(
     """Watch with the sources of the worker, or with those of ``registry``."""
     async with httpx.AsyncClient() as http:
         panel = Panel(registry or sources(stores.outcomes, http, {}))
-        return await env.run(StageLookout(panel, stores.rollouts).watch, request)
+        return await env.run(StageLookout(panel, stores.rollouts, Calendar(stores.freezes)).watch, request)
 
 
 async def reported(stores: Stores, record: RolloutRecord, oks: Sequence[bool]) -> None:

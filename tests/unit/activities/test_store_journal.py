@@ -11,8 +11,10 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities import journal
+from activities.calendar import Calendar
 from activities.journal import FEED_SILENCE, StoreJournal
 from tests.integration.stores.builders import FLAG, NOW, a_flag, a_move, applied
+from turnout.domain.freezes import Closed, Freeze, Opening
 from turnout.domain.rollout import Decision, State
 from turnout.ports import Stores
 from turnout.testing.stores import memory_stores
@@ -37,7 +39,9 @@ async def stores() -> Stores:
 async def opened(stores: Stores, rollout: str = "r1", **spec: Any) -> Opened:
     """What opening a rollout of `SPEC` by ann answers."""
     request = OpenRequest(rollout_id=rollout, spec=SPEC | spec, started_by="ann", at=NOW)
-    return await ActivityEnvironment().run(StoreJournal(stores.flags, stores.rollouts).open, request)
+    return await ActivityEnvironment().run(
+        StoreJournal(stores.flags, stores.rollouts, Calendar(stores.freezes)).open, request
+    )
 
 
 async def refused(stores: Stores, **request: Any) -> ApplicationError:
@@ -50,13 +54,15 @@ async def refused(stores: Stores, **request: Any) -> ApplicationError:
 
 async def committed(stores: Stores, decision: Decision) -> int:
     """The revision after ``decision``."""
-    answer = await ActivityEnvironment().run(StoreJournal(stores.flags, stores.rollouts).commit, decision)
+    answer = await ActivityEnvironment().run(
+        StoreJournal(stores.flags, stores.rollouts, Calendar(stores.freezes)).commit, decision
+    )
     return answer.revision
 
 
 async def confirmed(stores: Stores, revision: int) -> DeliveryReport:
     """How far ``revision`` got."""
-    journal = StoreJournal(stores.flags, stores.rollouts)
+    journal = StoreJournal(stores.flags, stores.rollouts, Calendar(stores.freezes))
     return await ActivityEnvironment().run(journal.confirm, DeliveryRequest(revision=revision))
 
 
@@ -143,3 +149,13 @@ async def test_delivery_is_waited_for_only_so_long(
         await stores.flags.beat(feed, revision, datetime.now(UTC))
     assert await confirmed(stores, 5) == report
     assert words in report.text
+
+
+async def test_opening_tells_whether_the_first_stage_may_begin(stores: Stores) -> None:
+    """By its windows, and by the freezes there are."""
+    assert (await opened(stores)).opening == Opening()
+    frozen = Freeze(id="f1", by="carol", at=NOW, start=NOW, end=NOW + timedelta(days=1), reason="year-end")
+    await stores.freezes.add(frozen)
+    opening = (await opened(stores)).opening
+    assert opening is not None
+    assert opening.closed == Closed(opens_at=frozen.end, why="frozen: year-end")

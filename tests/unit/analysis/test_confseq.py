@@ -100,6 +100,25 @@ def test_level() -> None:
     assert near.se == pytest.approx(float(values.std(ddof=1)) / math.sqrt(60), rel=1e-9)
 
 
+def test_level_stretches_the_spread_of_another_scale() -> None:
+    """Stable of half the scale is held at twice its spread, up to four times the arm's own; signs have to agree."""
+    stable = scores(2000, 1.0, 0.1)
+    assert level(scores(100, 10.0, 0.05), 10.0, 0.05, 0.05, stable=stable).se == pytest.approx(0.02, rel=0.3)
+    loose = scores(100, 2.0, 0.1)
+    plain = level(loose, 2.0, 0.05, 0.05).se
+    assert level(loose, 2.0, 0.05, 0.05, stable=stable).se == pytest.approx(2 * plain, rel=0.3)
+    assert level(loose, 2.0, 0.05, 0.05, stable=scores(2000, -1.0, 0.1)).se == pytest.approx(plain, rel=0.3)
+
+
+def test_level_stretches_its_own_spread() -> None:
+    """A mean below the limit is held as if its spread had grown to the limit with it, at most twofold."""
+    values = RNG.exponential(1.0, 400)
+    own, middle, spread = arm_of([[float(value)] for value in values]), values.mean(), values.var(ddof=1)
+    for limit, stretch in ((0.9 * middle, 1), (middle, 1), (1.2 * middle, 1.2), (5 * middle, 2), (-middle, 1)):
+        about = math.sqrt(max(spread, ((values - limit) ** 2).sum() / 400) / 400)
+        assert level(own, limit, 0.05, 0.05).se == pytest.approx(stretch * about, rel=1e-9)
+
+
 def test_level_without_spread() -> None:
     """Units that all agree take as many units as the widening needs, not one, to be beyond a threshold."""
     assert level(arm_of([[1.0]] * 19), 0.8, 0.05, 0.05).muted == "few_units"
@@ -142,6 +161,7 @@ def test_never_nan(ours: list[list[float]], theirs: list[list[float]], alpha: fl
     for found in (
         difference(arm_of(ours), arm_of(theirs), alpha, alpha),
         level(arm_of(ours), 3.0, alpha, alpha),
+        level(arm_of(ours), -3.0, alpha, alpha, stable=arm_of(theirs)),
     ):
         assert not math.isnan(found.low + found.high * 0 if math.isfinite(found.high) else found.low)
         assert not math.isnan(found.high)

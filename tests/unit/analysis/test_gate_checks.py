@@ -88,6 +88,25 @@ def test_a_failure_stands() -> None:
     assert looks(one, [GOOD])[0].latched is False
 
 
+def test_gates_are_judged_side_by_side() -> None:
+    """Of two gates one fails and one passes, or both fail: each by its own reading, at the shared rate, for itself."""
+    two = stage(ERRORS, MARGIN)
+    fails, passes = looks(two, [BAD, GOOD])
+    assert [(one.key, one.verdict, one.latched) for one in (fails, passes)] == [
+        ("gate:0", Verdict.FAIL, True),
+        ("gate:1", Verdict.PASS, False),
+    ]
+    assert fails.text.startswith("error_rate is 10.0 %")
+    assert passes.text.startswith("error_rate is 1.0 % against stable's 5.0 %")
+    assert fails.alpha_fail == passes.alpha_fail == STAGE_ALPHA / 2
+    both = looks(two, [BAD, BAD])
+    assert [(one.verdict, one.latched) for one in both] == [(Verdict.FAIL, True)] * 2
+    assert both[0] == fails
+    assert [one.verdict for one in looks(two, [BAD, GOOD], [GOOD, BAD])] == [Verdict.FAIL] * 2
+    assert [one.verdict for one in looks(two, [BAD, BAD], [GOOD, GOOD])] == [Verdict.FAIL] * 2
+    assert [one.verdict for one in looks(two, [GOOD, GOOD], [GOOD, BAD])] == [Verdict.PASS, Verdict.FAIL]
+
+
 @pytest.mark.parametrize(
     "of",
     [

@@ -32,13 +32,13 @@ def test_the_recurrence() -> None:
     """It is S_j ← (S_j + w_k)·L_j minute by minute, the mean over j, and the weight not yet released."""
     ours, theirs = RNG.poisson(0.8, 50).astype(float), RNG.poisson(9.0, 50).astype(float)
     planned = 60
-    weights = np.full(50, 0.5 / planned)
-    weights[0] += 0.5
+    weights = np.full(50, 0.25 / planned)
+    weights[0] += 0.75
     running = np.zeros(5)
     for minute in range(50):
         gains = np.exp(log_components(ours[minute], theirs[minute], 0.05, 1.0, "fail"))
         running = (running + weights[minute]) * gains
-    expected = float(running.mean()) + 1 - float(weights.sum())
+    expected = float(running @ np.array([1, 2, 2, 1, 1])) / 7 + 1 - float(weights.sum())
     found = first_error_onset(ours, theirs, 0.05, "fail", planned)
     assert found.log_e == pytest.approx(math.log(expected), rel=1e-9)
 
@@ -59,12 +59,12 @@ def test_since_each() -> None:
 
 
 def test_trouble_from_the_start_costs_little() -> None:
-    """Trouble from the first minute is found with at least half the cumulative e-value."""
+    """Trouble from the first minute is found with at least three quarters of the cumulative e-value."""
     ours, theirs = [2.0] * 30, [9.0] * 30
     whole = first_error_evidence(60, 270, 0.05, "fail").log_e
-    assert first_error_onset(ours, theirs, 0.05, "fail", 240).log_e >= whole - math.log(2)
+    assert first_error_onset(ours, theirs, 0.05, "fail", 240).log_e >= whole - math.log(4 / 3)
     bad, total = [5.0] * 30, [50.0] * 30
-    assert rate_onset(bad, total, 0.05, "fail", 240).log_e >= evidence(150, 1500, 0.05, "fail").log_e - math.log(2)
+    assert rate_onset(bad, total, 0.05, "fail", 240).log_e >= evidence(150, 1500, 0.05, "fail").log_e - math.log(4 / 3)
 
 
 def test_late_trouble() -> None:

@@ -244,6 +244,11 @@ def test_a_covariate() -> None:
     assert finding.fixed.p_value is not None
     assert raw.fixed.p_value is not None
     assert finding.fixed.p_value < 1e-3 < raw.fixed.p_value
+    assert finding.anytime is not None
+    assert raw.anytime is not None
+    assert finding.anytime.method.endswith("adjusted by the covariate (CUPED)")
+    assert (finding.anytime.verdict, raw.anytime.verdict) == ("higher", "undecided")
+    assert finding.anytime.estimate == pytest.approx(finding.fixed.estimate, rel=1e-9)
     partly = first(replace(data, covariate=np.where(np.arange(200) % 2, before, np.nan)), "x").adjustment
     assert partly is not None
     assert partly.units_without == 100

@@ -12,9 +12,11 @@ import pytest
 
 from benchmarks.decisions import (
     clustered_limits,
+    concluded,
     horizon,
     late_onset,
     limits,
+    mean_limits,
     noninferiority,
     other_metrics,
     page,
@@ -31,9 +33,8 @@ from benchmarks.decisions.run import Run, Size
 from benchmarks.decisions.traffic import Habits, as_stored, clustered, crowd, normals
 from benchmarks.report import Section
 from turnout.analysis.clusters import sums_of, unit_squares
-from turnout.analysis.confseq import hold, widening
 from turnout.analysis.evidence import Floats
-from turnout.analysis.onset import first_error_onset
+from turnout.analysis.onset import LEAD, first_error_onset
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -96,19 +97,22 @@ def test_clustered_limit(run: Run) -> None:
     assert found(drawn, "per request pass").mean() > 0.3
 
 
-def test_skewed_limit() -> None:
-    """A skewed cost exactly at its limit passes at most α where stable's spread is known, and far more without it."""
-    random, limit = np.random.default_rng(8), math.exp(0.72)
-    passed = np.zeros((2, 60))
-    for path in range(passed.shape[1]):
-        traffic = crowd(random, Habits(2_000), 40_000, 40, 0.05)
-        ours, theirs = clustered(traffic, np.exp(1.2 * normals(random, traffic, 0.25)))
-        for row, stable in enumerate((None, theirs)):
-            held = hold(ours, limit, stable)
-            end = held.value + widening(held.effective_units, 0.05) * held.se
-            passed[row, path] = bool(np.any((end < limit) & (ours.units >= 20)))
-    never_more(passed[1], 0.05)
-    assert passed[0].mean() > passed[1].mean() + 0.05
+@pytest.mark.parametrize("name", list(mean_limits.CASES)[:4])
+def test_skewed_limit(run: Run, name: str) -> None:
+    """A skewed mean exactly at its limit passes at most α, also where stable is of half the scale; alone far more."""
+    drawn = run.repeat(mean_limits.simulate, Size(40, 40), name, name, 1.0)
+    never_more(found(drawn, "decided pass"), 0.05)
+    never_more(found(drawn, "decided fail"), 0.05)
+    assert found(drawn, "alone pass").mean() > found(drawn, "decided pass").mean() + 0.05
+
+
+@pytest.mark.parametrize(("worse", "least"), [(False, 0), (True, 12)])
+def test_the_code_that_decides(worse: bool, least: int) -> None:
+    """`conclude` comes to the verdicts of the arrays at every look, on good candidates and on bad ones."""
+    drawn = concluded.simulate(np.random.default_rng(4), 1, policy.SHAPES["few"], worse, every=12)
+    assert drawn["verdicts"].tolist() == [40]
+    assert drawn["apart"].tolist() == [0]
+    assert least <= drawn["fails"][0] <= (40 if worse else 0)
 
 
 def test_ramp(run: Run) -> None:
@@ -132,7 +136,7 @@ def test_onset_of_many_looks_is_that_of_each(run: Run) -> None:
     random = np.random.default_rng(3)
     ours, theirs = random.poisson(1.0, 30), random.poisson(10.0, 30)
     counts = (np.cumsum(arm).astype(np.float64) for arm in (ours, theirs))
-    looks = rules.log_onset_looks(*counts, 0.05, 0.5)
+    looks = rules.log_onset_looks(*counts, 0.05, LEAD)
     for look in (0, 7, 29):
         one = first_error_onset(ours[: look + 1], theirs[: look + 1], 0.05, "fail", 30)
         assert looks[look] == pytest.approx(one.log_e, rel=1e-9, abs=1e-9)

@@ -22,6 +22,7 @@ from turnout.cli.render.words import bar, minute, number, percent, span
 from turnout.cli.session import plain
 from turnout.cli.views import Told
 from turnout.domain.flags import Traffic, initial_traffic, parse_flags
+from turnout.domain.freezes import Closed
 from turnout.domain.rollout import Pause, State
 from turnout.domain.snapshot import PublishedFlag, document
 from turnout.domain.verdicts import Verdict
@@ -105,6 +106,14 @@ def test_a_plan_tells_methods_policies_signals_and_dry_runs() -> None:
     assert "  no data: waits without an end" in lines
 
 
+def test_a_plan_tells_who_is_told() -> None:
+    """Each channel with its events; a plan that tells nobody says nothing of it."""
+    channels = [{"slack": "$SLACK"}, {"stdout": True, "events": ["rolled_back", "completed"]}]
+    lines = plain(plan_view(plan(notify=channels), START)).splitlines()
+    assert lines[-3:] == ["Told of it:", "  slack ($SLACK): everything", "  stdout: rolled back, completed"]
+    assert "Told of it" not in plain(plan_view(plan(), START))
+
+
 def test_a_short_plan_shows_seconds() -> None:
     """Stages of seconds would all begin in the same minute."""
     short = plan(strategy={"kind": "canary", "observation_period": "10s"})
@@ -170,6 +179,53 @@ def test_status_before_a_worker_has_begun() -> None:
 def test_what_comes_next(fields: dict[str, Any], words: str) -> None:
     """Every state says what would happen and what a person can do."""
     assert words in next_step(view(**fields))
+
+
+def test_a_rollout_that_waits_for_its_window() -> None:
+    """It tells why, until when, what comes then, and who may move before."""
+    closed = Closed(opens_at=START, why="outside mon-thu 09:00-17:00 Europe/Berlin", timezone="Europe/Berlin")
+    waiting = view(state=State.WAITING_WINDOW, closed=closed, since=START, counted=timedelta(days=1))
+    text = plain(status_view(waiting, NOW))
+    assert (
+        "It waits for its window: opens Mon 2026-06-01 10:00 Europe/Berlin "
+        "(now it is outside mon-thu 09:00-17:00 Europe/Berlin)" in text
+    )
+    assert "the hold is over, the clock stands still" in text
+    assert "next: when it opens the gates are asked again: if all pass, stage 2 with 50 % begins" in text
+    assert "with the role freeze_override" in text
+    assert "when it opens stage 1 begins with 5 %" in next_step(waiting.model_copy(update={"since": None}))
+    old = view(state=State.WAITING_WINDOW, live=False, decisions=(decision(text="waits for its window: opens soon"),))
+    assert "waits for its window: opens soon" in plain(status_view(old, NOW))
+
+
+def test_a_rollout_that_is_scheduled() -> None:
+    """Status, list and start tell when it begins."""
+    later = plan(start_at="2026-12-01T09:00:00+01:00")
+    scheduled = view(state=State.SCHEDULED, plan=later, share=0.0)
+    assert later.start_at is not None
+    begins = minute(later.start_at)
+    assert f"It begins on {begins}" in plain(status_view(scheduled, NOW))
+    assert f"stage 1 begins with 5 % on {begins}; turnout promote answer-engine starts it now" in next_step(scheduled)
+    assert f"it begins on {begins}; follow it" in started_text(scheduled).plain
+
+
+def test_an_approval_that_times_out_is_told() -> None:
+    """Until when somebody may approve, and what happens otherwise."""
+    agreed = plan(approvals=[{"before": 50, "by": "lead", "timeout": "24h", "on_timeout": "rollback"}])
+    due = view(plan=agreed, state=State.AWAITING_APPROVAL, approval_due=NOW)
+    assert f"It waits for approval by lead until {minute(NOW)}" in plain(status_view(due, NOW))
+    assert "approval by lead within 1d, else it rolls back" in plain(plan_view(agreed, START))
+
+
+def test_a_plan_keeps_to_its_windows() -> None:
+    """The earliest dates fall into the windows, which are told; START is a Monday at 8:00 UTC."""
+    windows = {"days": "mon-thu", "hours": "09:00-17:00"}
+    timed = plan(windows=windows, start_at="2026-06-04T16:00:00Z")
+    begins = [date.begins for date in schedule(timed, START)]
+    assert [f"{at:%a %H:%M}" for at in begins] == ["Thu 16:00", "Mon 09:00", "Tue 09:00"]
+    text = plain(plan_view(timed, START))
+    assert "Moves forward within:\n  mon-thu 09:00-17:00 UTC\n" in text
+    assert "Moves forward within:" not in plain(plan_view(plan(), START))
 
 
 def test_an_approval_names_its_role() -> None:

@@ -95,6 +95,9 @@ def test_answers_to_a_batch() -> None:
     assert judge(httpx.Response(202), 1) == Accepted()
     assert judge(httpx.Response(202, json={"accepted": 1, "unknown": 2}), 3) == Accepted(2)
     assert judge(httpx.Response(202, json={"unknown": 4}), 3) == Accepted(0)
+    receipt = {"unknown": 1, "rejected": {"quality_score": 2, "cost": 0, "other": "x"}}
+    assert judge(httpx.Response(202, json=receipt), 3) == Accepted(1, {"quality_score": 2})
+    assert judge(httpx.Response(202, json={"rejected": [1]}), 3) == Accepted()
     assert judge(httpx.Response(413), 2) == Refused(frozenset(), "HTTP 413: Request Entity Too Large")
     assert judge(httpx.Response(401), 1) == Later("HTTP 401: Unauthorized", None, denied=True)
     assert judge(httpx.Response(503, headers={"Retry-After": "3"}), 1) == Later("HTTP 503: Service Unavailable", 3.0)

@@ -139,6 +139,21 @@ def test_a_failure_that_stays_right_is_acted_on_at_once() -> None:
     assert kinds(conclude(request(), after(HOUR), [check(PASS, anytime=True)])) is None
 
 
+def test_two_gates_at_once() -> None:
+    """One that fails decides over one that passes and is the only one told; of two that fail both are told."""
+    asked = request(stage([gate(), compared()]))
+    harm, good = check(FAIL, anytime=True, text="errors are up"), check(PASS, anytime=True, text="quality is kept")
+    worse = check(FAIL, anytime=True, text="latency is up")
+    for checks, text in (
+        ([harm, good], "errors are up"),
+        ([good, worse], "latency is up"),
+        ([harm, worse], "errors are up; latency is up"),
+    ):
+        seen = conclude(asked, after(HOUR), checks)
+        assert seen is not None
+        assert (seen.kind, seen.verdict, seen.text) == ("judged", FAIL, f"gates fail: {text}")
+
+
 def test_gates_are_not_asked_while_the_clock_stands() -> None:
     """Paused, or waiting for a person: only guardrails act."""
     standing = request(stage([gate()], [ALARM, SPLIT]), counting=False)

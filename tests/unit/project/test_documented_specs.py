@@ -36,7 +36,7 @@ def test_every_strategy_has_a_complete_spec(page: str) -> None:
     assert kind in {compile_plan(parse_spec(spec), stable_of(spec)).strategy for spec in specs}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/rollouts.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/rollouts.md", "docs/calendar.md"])
 def test_documented_specs_are_accepted(page: str) -> None:
     """What a page shows as a spec can be started as it stands."""
     specs = specs_in(page)

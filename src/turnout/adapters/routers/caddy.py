@@ -14,8 +14,8 @@ from typing import Any, Final, cast
 
 import httpx
 
+from turnout.adapters.exchange import Answer, Request, send
 from turnout.adapters.routers._caddy_route import Json, state, steered
-from turnout.adapters.routers._http import Answer, Request, send
 from turnout.domain.errors import InvalidInput, Problem, Unavailable
 from turnout.domain.proportions import scaled, shares
 from turnout.domain.routing import Caddy

@@ -1,14 +1,12 @@
 """Anything that takes signed HTTP requests, as a router.
 
 A request carries the rollout and generation in its body and as ``Idempotency-Key: <rollout>:<generation>``, the time as
-``Turnout-Timestamp`` (seconds since 1970), and ``Turnout-Signature: v1=<hex>``, see `signature`. It is sent once: the
-caller tries again.
+``Turnout-Timestamp`` (seconds since 1970), and ``Turnout-Signature: v1=<hex>``, see `turnout.adapters.signing`. It is
+sent once: the caller tries again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +16,8 @@ from typing import Annotated
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from turnout.adapters.routers._http import Answer, Request, send
+from turnout.adapters.exchange import Answer, Request, send
+from turnout.adapters.signing import signed_headers
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.errors import InvalidInput, Problem, StaleGeneration, Unavailable
 from turnout.domain.flags import Name
@@ -36,11 +35,6 @@ class _Report(BaseModel):
     rollout_id: str | None = None
     generation: int | None = None
     preview: Preview | None = None
-
-
-def signature(secret: str, timestamp: int, body: bytes) -> str:
-    """``v1=`` and the hex HMAC-SHA256 under ``secret`` of the timestamp in decimal, a full stop and the body."""
-    return "v1=" + hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
 
 
 class WebhookRouter:
@@ -105,12 +99,7 @@ class WebhookRouter:
         )
 
     async def _send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        timestamp = int(self._clock().timestamp())
-        signed = {
-            **headers,
-            "turnout-timestamp": str(timestamp),
-            "turnout-signature": signature(self._secret(), timestamp, body),
-        }
+        signed = {**headers, **signed_headers(self._secret(), self._clock(), body)}
         return await send(self._http, Request(method, url, self._config.timeout, body, signed))
 
     def _secret(self) -> str:

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 
 from turnout.adapters.sql.engine import Database, create_engine, database_url
 from turnout.adapters.sql.flags import SqlFlagStore
+from turnout.adapters.sql.freezes import SqlFreezeStore
 from turnout.adapters.sql.outcomes import SqlOutcomeStore
 from turnout.adapters.sql.rollouts import SqlRolloutStore
 from turnout.ports.stores import Stores
 
-__all__ = ["SqlFlagStore", "SqlOutcomeStore", "SqlRolloutStore", "Stores", "open_stores"]
+__all__ = ["SqlFlagStore", "SqlFreezeStore", "SqlOutcomeStore", "SqlRolloutStore", "Stores", "open_stores"]
 
 
 @asynccontextmanager
@@ -27,6 +28,11 @@ async def open_stores(url: str) -> AsyncGenerator[Stores]:
     engine = create_engine(database_url(url))
     try:
         database = Database(engine)
-        yield Stores(SqlFlagStore(database), SqlRolloutStore(database), SqlOutcomeStore(database))
+        yield Stores(
+            SqlFlagStore(database),
+            SqlRolloutStore(database),
+            SqlOutcomeStore(database),
+            SqlFreezeStore(database),
+        )
     finally:
         await engine.dispose()

@@ -172,6 +172,18 @@ audit = Table(
     Index("ix_audit_subject_id", "subject", "id"),
 )
 
+freezes = Table(
+    "freezes",
+    metadata,
+    Column("id", CleanText, primary_key=True),
+    Column("starts_at", UtcTime, nullable=False),
+    Column("ends_at", UtcTime),
+    Column("reason", CleanText, nullable=False),
+    Column("flags", JSON, nullable=False),
+    Column("added_by", CleanText, nullable=False),
+    Column("added_at", UtcTime, nullable=False),
+)
+
 outcomes = Table(
     "outcomes",
     metadata,

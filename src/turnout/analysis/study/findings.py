@@ -13,7 +13,6 @@ from turnout.analysis.study.metrics import Metric
 from turnout.analysis.study.outcomes import Codes
 from turnout.analysis.study.pairs import Pair, closed
 from turnout.analysis.study.planned import power
-from turnout.analysis.study.question import Question
 from turnout.analysis.study.result import Adjustment, Estimate, Finding, Ranks, Requirement, Simultaneous
 from turnout.analysis.study.segments import by_segment
 
@@ -25,6 +24,12 @@ class Context:
     frame: Frame
     covariate: Floats | None
     of_unit: Codes | None
+
+    def adjusted(self, pair: Pair) -> Pair:
+        """``pair`` for a result at any time: of means with the covariate's part taken out, where there is one."""
+        if self.covariate is None or pair.metric.kind != "mean" or pair.empty:
+            return pair
+        return fixed.residual(pair, self.covariate)
 
 
 def findings_of(context: Context, metric: Metric) -> list[Finding]:
@@ -59,8 +64,8 @@ def _compared(context: Context, values: Measured, arm: int) -> Finding:
             "fixed": look.estimate if look else None,
             "ranks": look.ranks if look else None,
             "adjustment": look.adjustment if look else None,
-            "anytime": _at_any_time(values, arm, pair) if question.anytime else None,
-            "requirement": _requirement(question, pair, look.comparison if look else None),
+            "anytime": _at_any_time(context, values, arm, pair) if question.anytime else None,
+            "requirement": _requirement(context, pair, look.comparison if look else None),
             "detectable": detectable,
             "power_at_margin": at_margin,
         }
@@ -92,19 +97,22 @@ def _at_this_look(context: Context, pair: Pair) -> _Look:
     return _Look(found, estimate.model_copy(update={"p_value": p_value, "method": told}), ranks, adjustment)
 
 
-def _at_any_time(values: Measured, arm: int, pair: Pair) -> Estimate:
-    return inorder.first_decided(values, arm, anytime.compared(pair, values.frame.question))
+def _at_any_time(context: Context, values: Measured, arm: int, pair: Pair) -> Estimate:
+    last = anytime.compared(context.adjusted(pair), values.frame.question)
+    found = inorder.first_decided(values, arm, last, context.adjusted)
+    told = {"method": f"{found.method} of units' means, adjusted by the covariate (CUPED)"}
+    return found if context.adjusted(pair) is pair else found.model_copy(update=told)
 
 
-def _requirement(question: Question, pair: Pair, found: Comparison | None) -> Requirement | None:
-    label = pair.metric.label
+def _requirement(context: Context, pair: Pair, found: Comparison | None) -> Requirement | None:
+    question, label = context.frame.question, pair.metric.label
     margin, ratio = question.margins.get(label), question.ratios.get(label)
     if margin is not None:
         return Requirement(
             kind="margin",
             value=margin,
             fixed=fixed.within_margin(pair, found, margin, question) if found else None,
-            anytime=anytime.within_margin(pair, margin, question) if question.anytime else None,
+            anytime=anytime.within_margin(context.adjusted(pair), margin, question) if question.anytime else None,
         )
     if ratio is None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy.special import ndtr, stdtr, stdtrit
@@ -66,13 +67,22 @@ def adjusted(pair: Pair, covariate: Floats, confidence: float) -> tuple[Comparis
 
     Units without one get the mean of the others (of both arms), so that they adjust nothing.
     """
-    xs = [covariate[side.unit] for side in (pair.arm, pair.control)]
-    known = np.concatenate([x[~np.isnan(x)] for x in xs])
-    usual = float(known.mean()) if known.size else 0.0
-    filled = [np.where(np.isnan(x), 0.0, x - usual) for x in xs]
-    found: Adjusted = cuped(_pairs(filled[0], pair.arm.means), _pairs(filled[1], pair.control.means), confidence)
-    without = sum(int(np.isnan(x).sum()) for x in xs)
+    ours, theirs = _known(pair, covariate)
+    found: Adjusted = cuped(_pairs(ours, pair.arm.means), _pairs(theirs, pair.control.means), confidence)
+    without = sum(int(np.isnan(covariate[side.unit]).sum()) for side in (pair.arm, pair.control))
     return found.comparison, Adjustment(theta=found.theta, variance_left=found.variance_left, units_without=without)
+
+
+def residual(pair: Pair, covariate: Floats) -> Pair:
+    """The units' means with the covariate's part taken out, one value a unit; the slope is that of `adjusted`."""
+    ours, theirs = _known(pair, covariate)
+    theta = cuped(_pairs(ours, pair.arm.means), _pairs(theirs, pair.control.means), 0.95).theta
+    return replace(pair, arm=_less(pair.arm, theta * ours), control=_less(pair.control, theta * theirs))
+
+
+def _less(arm: Arm, part: Floats) -> Arm:
+    left = arm.means - part
+    return Arm(arm.unit, np.ones(left.size), left, float(left @ left), arm.centre)
 
 
 def within_margin(pair: Pair, found: Comparison, margin: float, question: Question) -> Required:
@@ -164,6 +174,14 @@ def _counts(pair: Pair) -> tuple[tuple[float, float], tuple[float, float]]:
     """Events and totals of both arms, in independent outcomes."""
     effect, ours, theirs = pair.effect, pair.arm.stats, pair.control.stats
     return (ours.total / effect, ours.samples / effect), (theirs.total / effect, theirs.samples / effect)
+
+
+def _known(pair: Pair, covariate: Floats) -> tuple[Floats, Floats]:
+    """Both arms' covariates about the mean of all that are known; 0 for a unit without one."""
+    ours, theirs = covariate[pair.arm.unit], covariate[pair.control.unit]
+    known = np.concatenate([x[~np.isnan(x)] for x in (ours, theirs)])
+    usual = float(known.mean()) if known.size else 0.0
+    return np.where(np.isnan(ours), 0.0, ours - usual), np.where(np.isnan(theirs), 0.0, theirs - usual)
 
 
 def _pairs(x: Floats, y: Floats) -> Pairs:

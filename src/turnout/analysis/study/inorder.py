@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from turnout.analysis.study import anytime
 from turnout.analysis.study.frame import Measured
+from turnout.analysis.study.pairs import Pair
 from turnout.analysis.study.result import Estimate
 
 LOOKS = 50
 """How often the recorded time is stopped to look."""
 
 
-def first_decided(found: Measured, arm: int, last: Estimate) -> Estimate:
+def first_decided(found: Measured, arm: int, last: Estimate, adjusted: Callable[[Pair], Pair]) -> Estimate:
     """``last`` with the smallest p-value of all looks, and the time of the first look that decided.
 
     The times of the looks divide the rows evenly. A p-value that is valid at every look stays one when the smallest
     is taken (Ville's inequality). A time is given only where the look found the direction that ``last`` has.
+    ``adjusted`` is what is done to the arms of a look before they are compared.
     """
     time = found.frame.outcomes.time
     rows = found.frame.rows[arm] | found.frame.rows[found.frame.control]
@@ -27,7 +31,7 @@ def first_decided(found: Measured, arm: int, last: Estimate) -> Estimate:
         return last
     smallest, decided = last.p_value, None
     for at in np.unique(np.quantile(times, np.linspace(0, 1, LOOKS + 1)[1:], method="higher")):
-        one = anytime.compared(found.pair(arm, time <= at), found.frame.question)
+        one = anytime.compared(adjusted(found.pair(arm, time <= at)), found.frame.question)
         if one.p_value is None or not _alike(one, last):
             continue
         smallest = min(smallest, one.p_value)

@@ -24,7 +24,7 @@ from turnout.domain.errors import InvalidInput, Problem
 _FIXED = "A result at this look is right for one planned look; who looks repeatedly reads the one at any time."
 _SEGMENTS = "Effects by segment show whether the effect is the same everywhere; they pick no winner."
 _CROSSED = "Units in several arms say nothing of any one of them and are left out."
-_COVARIATE = "The covariate adjusts results at this look only, and must be from before the exposure."
+_COVARIATE = "The covariate adjusts results at this look, and means at any time; it must be from before the exposure."
 
 Found = Sequence[tuple[Metric, Finding]]
 

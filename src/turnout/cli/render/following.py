@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from turnout.cli.render.plan import ACTS, failed_gate
-from turnout.cli.render.words import gives, span
+from turnout.cli.render.words import gives, minute, span
 from turnout.cli.views import RolloutView
+from turnout.domain.freezes import FREEZE_OVERRIDE
 from turnout.domain.plan import Gate, Stage, Undecided
 from turnout.domain.recourse import policy_of
 from turnout.domain.rollout import State
@@ -22,8 +23,7 @@ def next_step(view: RolloutView) -> str:
     """What would happen next, and what a person can do."""
     match view.state:
         case State.SCHEDULED:
-            share = f" with {gives(view.plan.stages[0], view.plan.share(0))}" if view.plan is not None else ""
-            return f"stage 1 begins{share} once a worker runs"
+            return _begins(view)
         case State.RUNNING:
             return _judged(view)
         case State.HOLDING:
@@ -33,6 +33,8 @@ def next_step(view: RolloutView) -> str:
         case State.AWAITING_APPROVAL:
             verb = "approve" if view.upcoming is not None and view.upcoming.approval else "promote"
             return f"turnout {verb} {view.flag} --reason … begins {_next_stage(view)}"
+        case State.WAITING_WINDOW:
+            return _when_open(view)
         case State.COMPLETED:
             return f"nothing; {f'{view.candidate} serves everybody' if _adopts(view) else completed(view)}"
         case _:
@@ -52,6 +54,23 @@ def completed(view: RolloutView) -> str:
 
 def _adopts(view: RolloutView) -> bool:
     return view.plan is None or view.plan.end == "adopt"
+
+
+def _begins(view: RolloutView) -> str:
+    if view.plan is None:
+        return "stage 1 begins once a worker runs"
+    first = f"stage 1 begins with {gives(view.plan.stages[0], view.plan.share(0))}"
+    if view.plan.start_at is None:
+        return f"{first} once a worker runs"
+    return f"{first} on {minute(view.plan.start_at)}; turnout promote {view.flag} starts it now"
+
+
+def _when_open(view: RolloutView) -> str:
+    """What comes when traffic may move forward again; guardrails are watched until then."""
+    override = f"; turnout promote {view.flag} --reason … moves before, with the role {FREEZE_OVERRIDE}"
+    if view.since is None and view.plan is not None:
+        return f"when it opens stage 1 begins with {gives(view.plan.stages[0], view.plan.share(0))}{override}"
+    return f"when it opens the gates are asked again: if all pass, {_passed(view)}{override}"
 
 
 def _judged(view: RolloutView) -> str:

@@ -65,6 +65,9 @@ _DEEDS: Final[dict[DecisionKind, str]] = {
     "settled": "Left the traffic as it is",
     "returned": "Ended with everybody on {stable}",
     "awaiting_approval": "Waits for a person",
+    "approval_overdue": "Was not approved in time",
+    "waiting_window": "Waits for its window",
+    "scheduled": "Scheduled",
     "held": "Holds at {share}",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,8 +12,10 @@ from rich.text import Text
 
 from turnout.cli.render.words import count, gives, minute, moment, spaced, span, table
 from turnout.domain.bucketing import TOTAL
+from turnout.domain.channels import Channel
 from turnout.domain.plan import SAMPLE_RATIO, Gate, Plan, Stage, Undecided
 from turnout.domain.routing import Resolver
+from turnout.domain.windows import next_open
 
 ACTS: dict[Undecided, str] = {
     "pause": "pauses",
@@ -38,9 +40,11 @@ class StageDate:
 
 
 def schedule(plan: Plan, start: datetime) -> tuple[StageDate, ...]:
-    """The earliest dates of every stage of a rollout that begins at ``start``."""
+    """The earliest dates of every stage of a rollout that begins at ``start``, within its windows."""
     dates: list[StageDate] = []
+    start = max(start, plan.start_at) if plan.start_at is not None else start
     for index, stage in enumerate(plan.stages):
+        start = next_open(stage.windows, start.astimezone(UTC)) or start
         dates.append(StageDate(stage, plan.share(index), start, start + stage.hold))
         start += stage.hold
     return tuple(dates)
@@ -65,13 +69,33 @@ def plan_view(plan: Plan, start: datetime) -> RenderableType:
     for title, lines in (
         ("Gates, asked at the end of a stage:", _asked(plan, [stage.gates for stage in plan.stages])),
         ("Guardrails, watched all the time:", _asked(plan, [stage.guardrails for stage in plan.stages])),
+        ("Moves forward within:", _times(plan)),
         ("When a stage cannot be decided by its deadline:", _undecided(plan.stages[0])),
         ("Router:", _routed(plan)),
     ):
-        if title == "Router:" and not lines:
-            continue
-        parts += [Text(), Text(title), *(Text(f"  {line}") for line in lines or ["none"])]
+        if lines or title not in _ONLY_IF_ANY:
+            parts += [Text(), Text(title), *(Text(f"  {line}") for line in lines or ["none"])]
+    if plan.notify:
+        parts += [Text(), Text("Told of it:"), *(Text(f"  {_told(channel)}") for channel in plan.notify)]
     return Group(*parts)
+
+
+def _told(channel: Channel) -> str:
+    events = ", ".join(map(spaced, channel.events)) if channel.events else "everything"
+    return f"{channel.label}: {events}"
+
+
+_ONLY_IF_ANY = frozenset({"Moves forward within:", "Router:"})
+
+
+def _times(plan: Plan) -> list[str]:
+    """The windows, each with the stages it is for where not all have the same; and when the rollout begins."""
+    stages: dict[str, list[int]] = {}
+    for number, stage in enumerate(plan.stages, 1):
+        for window in stage.windows:
+            stages.setdefault(window.text, []).append(number)
+    lines = [text + _where(found, len(plan.stages)) for text, found in stages.items()]
+    return lines + ([f"begins on {minute(plan.start_at)}"] if plan.start_at is not None else [])
 
 
 def _stages(dates: Sequence[StageDate]) -> Table:
@@ -113,8 +137,16 @@ def _routed(plan: Plan) -> list[str]:
 def needs(stage: Stage) -> str:
     """What a person has to do before ``stage`` begins."""
     if stage.approval is not None:
-        return f"approval by {stage.approval.by or 'another person'}"
+        return f"approval by {stage.approval.by or 'another person'}{_in_time(stage)}"
     return "promote" if stage.manual else "–"
+
+
+def _in_time(stage: Stage) -> str:
+    approval = stage.approval
+    if approval is None or approval.timeout is None:
+        return ""
+    acts = {"pause": "pauses", "rollback": "rolls back", "hold": "waits on"}[approval.on_timeout]
+    return f" within {span(approval.timeout)}, else it {acts}"
 
 
 def failed_gate(stage: Stage, first: bool) -> str:

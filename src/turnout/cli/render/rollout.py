@@ -30,7 +30,7 @@ from turnout.domain.rollout import State
 from turnout.domain.verdicts import Verdict
 from turnout.ports import RolloutRecord
 
-_CLOCKLESS = frozenset({State.SCHEDULED, State.PAUSED, State.AWAITING_APPROVAL})
+_CLOCKLESS = frozenset({State.SCHEDULED, State.PAUSED, State.AWAITING_APPROVAL, State.WAITING_WINDOW})
 
 
 def status_view(view: RolloutView, now: datetime) -> RenderableType:
@@ -97,9 +97,24 @@ def _standing(view: RolloutView) -> str:
         case State.PAUSED if view.pause is not None:
             return f"Since {minute(view.pause.at)} it is {_once(view.pause.reason, 'paused')}"
         case State.AWAITING_APPROVAL:
-            return f"It waits for {need(view.upcoming)}"
+            return f"It waits for {need(view.upcoming)}{_until_due(view)}"
+        case State.WAITING_WINDOW:
+            return f"It waits for its window: {_opens(view)}"
+        case State.SCHEDULED if view.plan is not None and view.plan.start_at is not None:
+            return f"It begins on {minute(view.plan.start_at)}"
         case other:
             return f"It is {spaced(other)}"
+
+
+def _until_due(view: RolloutView) -> str:
+    return f" until {minute(view.approval_due)}" if view.approval_due is not None else ""
+
+
+def _opens(view: RolloutView) -> str:
+    """When traffic may move, and why it may not now; without the rollout's own word, what it decided last."""
+    if view.closed is None:
+        return view.last.text if view.last is not None else "when it opens is not known"
+    return f"{view.closed.opens} (now it is {view.closed.why})"
 
 
 def _signal(view: RolloutView) -> str:
@@ -133,7 +148,7 @@ def rollouts_table(records: Sequence[RolloutRecord]) -> Table | Text:
             spaced(record.strategy),
             record.stable,
             record.candidate,
-            state_text(record.state),
+            state_text(record.state).append(_from(record)),
             stages,
             percent(record.share),
             minute(record.started_at),
@@ -142,10 +157,17 @@ def rollouts_table(records: Sequence[RolloutRecord]) -> Table | Text:
     return grid
 
 
+def _from(record: RolloutRecord) -> str:
+    waits = record.state is State.SCHEDULED and record.plan.start_at is not None
+    return f" for {minute(record.plan.start_at)}" if waits and record.plan.start_at is not None else ""
+
+
 def started_text(view: RolloutView) -> Text:
     """What starting a rollout says."""
     text = f"started {spaced(view.strategy)} of {view.flag} to {view.candidate}: "
     if view.plan is not None:
         first = gives(view.plan.stages[0], view.plan.share(0))
         text += f"{count(len(view.plan.stages), 'stage')}, the first gives it {first}; "
+        if view.state is State.SCHEDULED and view.plan.start_at is not None:
+            text += f"it begins on {minute(view.plan.start_at)}; "
     return Text(f"{text}follow it with: turnout watch {view.flag}")

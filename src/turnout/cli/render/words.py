@@ -22,6 +22,7 @@ STATE_STYLES: dict[State, str] = {
     State.HOLDING: "yellow",
     State.PAUSED: "yellow",
     State.AWAITING_APPROVAL: "magenta",
+    State.WAITING_WINDOW: "cyan",
     State.COMPLETED: "bold green",
     State.ROLLED_BACK: "bold red",
     State.ABORTED: "bold red",

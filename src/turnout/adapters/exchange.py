@@ -1,4 +1,4 @@
-"""One HTTP exchange with a router: bounded in time and size, never redirected, every failure `Unavailable`."""
+"""One HTTP exchange with a router or channel: bounded in time and size, not redirected, every failure `Unavailable`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ LARGEST_BODY = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent. ``timeout`` bounds the whole exchange."""
+    """What is sent. ``timeout`` bounds the whole exchange; ``who`` stands for the address where that is a secret."""
 
     method: str
     url: str
     timeout: timedelta
     content: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    who: str = ""
+
+    @property
+    def name(self) -> str:
+        """How messages call the other side."""
+        return self.who or self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ async def send(http: httpx.AsyncClient, request: Request) -> Answer:
     Raises:
         Unavailable: no complete answer within the timeout and `LARGEST_BODY`.
     """
-    async with answering(request.url, request.timeout, Unavailable):
+    async with answering(request.name, request.timeout, Unavailable):
         return await _send(http, request)
 
 
@@ -60,6 +66,6 @@ async def _send(http: httpx.AsyncClient, request: Request) -> Answer:
         follow_redirects=False,
         timeout=request.timeout.total_seconds(),
     ) as response:
-        too_large = Unavailable(f"{request.url} answered more than {LARGEST_BODY:,} bytes")
+        too_large = Unavailable(f"{request.name} answered more than {LARGEST_BODY:,} bytes")
         body = await whole(response.aiter_raw(), LARGEST_BODY, too_large)
         return Answer(response.status_code, dict(response.headers), body)
