@@ -17,6 +17,7 @@ from api.feed import Hub
 from api.metrics import Metrics
 from api.server import Server
 from api.services import Services, utc_now
+from api.whereabouts import whereabouts
 from turnout.adapters.settings import Settings, read_settings
 from turnout.adapters.sql import open_stores
 from turnout.domain.errors import TurnoutError
@@ -37,6 +38,7 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
             engine=TemporalEngine(environ),
             hub=Hub(stores.flags, settings.feed_interval, utc_now),
             metrics=Metrics(),
+            whereabouts=whereabouts(settings.geo),
         )
         server = Server(create_app(services, settings.tokens), settings.host, settings.port, _announce)
         _stop_on_signals(server)

@@ -10,6 +10,7 @@ from api.auth import Caller
 from api.engine import Pending, Reply
 from api.schemas import CommandIn, CommandOut
 from api.services import Services
+from turnout.domain.adjusting import SHARE_OVERRIDE, Adjustment
 from turnout.domain.errors import Conflict, NotFound, TurnoutError, Unavailable
 from turnout.domain.freezes import FREEZE_OVERRIDE
 from turnout.domain.plan import Plan
@@ -21,21 +22,27 @@ logger = logging.getLogger("turnout.api")
 
 
 async def send_command(
-    services: Services, flag: str, kind: CommandKind, order: CommandIn, caller: Caller
+    services: Services,
+    flag: str,
+    kind: CommandKind,
+    order: CommandIn,
+    caller: Caller,
+    adjustment: Adjustment | None = None,
 ) -> tuple[Reply, str]:
     """Have ``order`` acted on, or kept; what became of it, and the command's id.
 
     Raises NotFound without a rollout, Conflict when it has ended, CommandRefused, Unavailable.
     """
-    request = CommandRequest(id=order.id or str(uuid4()), actor=caller.name, reason=order.reason)
+    request = CommandRequest(id=order.id or str(uuid4()), actor=caller.name, reason=order.reason, adjustment=adjustment)
+    override = (SHARE_OVERRIDE,) if adjustment is not None else ()
     try:
         record = await _open_record(services, flag)
-        request = request.model_copy(update={"roles": roles_of(caller, record.plan if record else None)})
+        request = request.model_copy(update={"roles": roles_of(caller, record.plan if record else None, *override)})
         reply = await _given(services, flag, kind, request)
     except Conflict as error:
-        await _audit(services, flag, kind, request, "refused", str(error))
+        await audit(services, flag, kind, request, "refused", str(error))
         raise
-    await _audit(services, flag, kind, request, "done", reply.text)
+    await audit(services, flag, kind, request, "done", reply.text)
     return reply, request.id
 
 
@@ -59,13 +66,12 @@ def answer(reply: Reply, command_id: str) -> CommandOut:
     )
 
 
-def roles_of(caller: Caller, plan: Plan | None) -> tuple[str, ...]:
-    """The roles a command carries; without tokens, also those that the plan's approvals and its calendar ask for."""
-    roles = set(caller.roles)
-    if caller.trusted and plan is not None:
-        roles.add(FREEZE_OVERRIDE)
-        roles.update(stage.approval.by for stage in plan.stages if stage.approval and stage.approval.by)
-    return tuple(sorted(roles))
+def roles_of(caller: Caller, plan: Plan | None, *also: str) -> tuple[str, ...]:
+    """The roles a command carries; without tokens, ``also`` these and what the plan's approvals and dates ask for."""
+    if not caller.trusted or plan is None:
+        return tuple(sorted(caller.roles))
+    approving = {stage.approval.by for stage in plan.stages if stage.approval and stage.approval.by}
+    return tuple(sorted({*caller.roles, FREEZE_OVERRIDE, *approving, *also}))
 
 
 async def pause_for_stop(services: Services, rollout: RolloutRecord, caller: Caller, reason: str) -> str:
@@ -77,7 +83,7 @@ async def pause_for_stop(services: Services, rollout: RolloutRecord, caller: Cal
     request = CommandRequest(id=str(uuid4()), actor=caller.name, reason=said[:2000], roles=tuple(sorted(caller.roles)))
     try:
         await services.engine.signal(rollout.flag, "pause", request)
-        await _audit(services, rollout.flag, "pause", request, "done", f"sent with the stop of {rollout.flag}")
+        await audit(services, rollout.flag, "pause", request, "done", f"sent with the stop of {rollout.flag}")
     except TurnoutError as error:
         logger.warning("rollout %s could not be paused: %s", rollout.id, error)
         return f"rollout {rollout.id} could not be told to pause ({error}); pause it when that is over"
@@ -110,7 +116,7 @@ async def pending(services: Services, flag: str) -> Pending | None:
         return None
 
 
-async def _audit(
+async def audit(
     services: Services,
     flag: str,
     kind: CommandKind,
@@ -118,6 +124,7 @@ async def _audit(
     outcome: Literal["done", "refused"],
     text: str,
 ) -> None:
+    """Write down what was asked, by whom and why, and what became of it."""
     reason = f" ({request.reason})" if request.reason not in text else ""
     entry = AuditEntry(
         at=services.clock(),

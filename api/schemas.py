@@ -13,6 +13,7 @@ from turnout.domain.model import Frozen
 from turnout.domain.outcomes import Outcome
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import Decision, Pause, State
+from turnout.domain.spec import Percentage
 from turnout.domain.verdicts import Check, Verdict
 from turnout.ports import AuditEntry, Evidence, FlagChange, FlagRecord, RolloutRecord
 
@@ -90,6 +91,13 @@ class CommandIn(Frozen):
 
     reason: Annotated[str, Field(max_length=2000)] = ""
     id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class ShareIn(CommandIn):
+    """A share for one part of the users, in percent; with ``override`` also beyond what gates have passed."""
+
+    percentage: Percentage
+    override: bool = False
 
 
 class CommandOut(Frozen):

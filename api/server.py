@@ -34,6 +34,8 @@ class Server(uvicorn.Server):
                 lifespan="on",
                 log_config=None,
                 access_log=False,
+                # Which proxies to believe is a setting of ours: whoever asked stays whoever connected.
+                proxy_headers=False,
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from api.engine import Engine
 from api.feed import Hub
 from api.metrics import Metrics
+from api.whereabouts import Whereabouts
 from turnout.ports import FlagStore, FreezeStore, OutcomeStore, RolloutStore
 
 
@@ -25,7 +26,7 @@ class Services:
     """The stores, the workflow engine, the feed and the counters.
 
     ``patience`` is how many seconds a start waits for a worker to begin the rollout. ``judging`` lets one judgement of
-    the past at a time keep a processor busy.
+    the past at a time keep a processor busy. ``whereabouts`` knows where a request's user is.
     """
 
     flags: FlagStore
@@ -37,6 +38,7 @@ class Services:
     metrics: Metrics
     clock: Callable[[], datetime] = utc_now
     patience: float = 5.0
+    whereabouts: Whereabouts = field(default_factory=Whereabouts)
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from turnout.adapters.geo import open_places
 from turnout.adapters.settings import read_settings
 from turnout.domain.errors import TurnoutError, Unavailable
 from workers import datadir, embedded
@@ -43,7 +44,7 @@ class Start:
         """
         at = choose_addresses(self.plan)
         # What the worker and the API would refuse is refused here, before they die of it again and again.
-        read_settings(child_environment(self.plan, at))
+        open_places(read_settings(child_environment(self.plan, at)).geo.database)
         server, at = await self.foundations(at)
         env = child_environment(self.plan, at)
         worker = await self.kept("worker", self.plan.commands.worker, env, 15.0)

@@ -43,6 +43,7 @@ class Commands:
             actor=request.actor,
             reason=request.reason,
             roles=request.roles,
+            adjustment=request.adjustment,
         )
         asked = Asked(command)
         self._inbox.append(asked)
@@ -56,7 +57,14 @@ class Commands:
     def _check(self, kind: CommandKind, request: CommandRequest) -> None:
         if self._plan is None or request.id in self._state.seen:
             return
-        command = Command(id=request.id or "-", kind=kind, actor=request.actor, roles=request.roles)
+        command = Command(
+            id=request.id or "-",
+            kind=kind,
+            actor=request.actor,
+            reason=request.reason,
+            roles=request.roles,
+            adjustment=request.adjustment,
+        )
         why_not = refusal(self._plan, self._state, command)
         if why_not is not None:
             raise ApplicationError(why_not, type="command_refused", non_retryable=True)
@@ -115,6 +123,15 @@ class Commands:
     def _may_rollback(self, request: CommandRequest) -> None:
         self._check("rollback", request)
 
+    @workflow.update(name="adjust")
+    async def adjust(self, request: CommandRequest) -> CommandResult:
+        """Change the candidate's share in one part of the users; the stage begins again."""
+        return await self._ask("adjust", request)
+
+    @adjust.validator
+    def _may_adjust(self, request: CommandRequest) -> None:
+        self._check("adjust", request)
+
     @workflow.signal(name="pause")
     def signal_pause(self, request: CommandRequest) -> None:
         """As the update, without an answer; a refusal shows in the decision log."""
@@ -144,3 +161,8 @@ class Commands:
     def signal_rollback(self, request: CommandRequest) -> None:
         """As the update, without an answer."""
         self._queue("rollback", request)
+
+    @workflow.signal(name="adjust")
+    def signal_adjust(self, request: CommandRequest) -> None:
+        """As the update, without an answer."""
+        self._queue("adjust", request)

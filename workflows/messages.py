@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime, Field, JsonValue
 
+from turnout.domain.adjusting import Adjustment
 from turnout.domain.channels import Channel
 from turnout.domain.freezes import Opening
 from turnout.domain.model import Frozen
@@ -128,12 +129,16 @@ class Routed(Frozen):
 
 
 class CommandRequest(Frozen):
-    """A command as it arrives; its kind is the name of the update or signal. Without an ``id`` it gets one."""
+    """A command as it arrives; its kind is the name of the update or signal. Without an ``id`` it gets one.
+
+    ``adjustment`` goes with ``adjust``.
+    """
 
     id: str = Field(default="", max_length=100)
     actor: str = Field(default="unknown", max_length=200)
     reason: str = Field(default="", max_length=2000)
     roles: tuple[str, ...] = ()
+    adjustment: Adjustment | None = None
 
 
 class CommandResult(Frozen):

@@ -43,7 +43,7 @@ async def evaluate(request: Request, key: str) -> Response:
         return Response(failure(error.code, error.detail, key), 400, media_type=_JSON)
     services = services_of(request)
     edition = services.hub.edition()
-    resolution = edition.snapshot.resolve(key, unit, attributes)
+    resolution = edition.snapshot.resolve(key, unit, services.whereabouts.of(request, attributes))
     services.metrics.evaluations([resolution])
     status, body = single(edition, resolution)
     return Response(body, status, media_type=_JSON)
@@ -63,8 +63,8 @@ async def evaluate_all(request: Request) -> Response:
         return Response(failure(error.code, error.detail), 400, media_type=_JSON)
     services = services_of(request)
     edition = services.hub.edition()
-    snapshot = edition.snapshot
-    resolutions = [snapshot.resolve(key, unit, attributes) for key in snapshot.keys]
+    snapshot, located = edition.snapshot, services.whereabouts.of(request, attributes)
+    resolutions = [snapshot.resolve(key, unit, located) for key in snapshot.keys]
     services.metrics.evaluations(resolutions)
     etag, body = bulk(edition, resolutions)
     headers = {"ETag": etag, "Cache-Control": "no-cache"}

@@ -21,10 +21,12 @@ from api.schemas import (
     Rollouts,
     RolloutView,
     Scheduled,
+    ShareIn,
     SpecIn,
     Validation,
 )
 from api.services import Services, services_of
+from api.shares import set_share
 from api.sse import EventStream
 from api.starting import planned, start_rollout
 from api.status import view_of
@@ -121,6 +123,21 @@ async def follow(request: Request, flag: str, last_event_id: Annotated[str, Head
 async def _command(request: Request, flag: str, kind: CommandKind, body: CommandIn) -> Response:
     reply, command_id = await send_command(services_of(request), flag, kind, body, caller_of(request))
     out = answer(reply, command_id)
+    return JSONResponse(out.model_dump(mode="json"), 200 if out.applied else 202)
+
+
+@router.post(
+    "/{flag}/cohorts/{name}",
+    operation_id="set_cohort",
+    response_model=CommandOut,
+    responses={202: {"model": CommandOut, "description": "Kept, and acted on when its turn comes"}},
+)
+async def set_cohort(request: Request, flag: str, name: str, body: ShareIn) -> Response:
+    """Change the candidate's share in one cohort or region (``other``: users of none), also once the rollout completed.
+
+    Less is always possible, more up to what gates have passed, and beyond that by the role share_override.
+    """
+    out = await set_share(services_of(request), flag, name, body, caller_of(request))
     return JSONResponse(out.model_dump(mode="json"), 200 if out.applied else 202)
 
 

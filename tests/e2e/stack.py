@@ -53,8 +53,8 @@ class Stack:
     temporal: str
 
     @classmethod
-    def up(cls, data: Path) -> Stack:
-        """Start it on ``data`` and wait until it says that it is ready."""
+    def up(cls, data: Path, **settings: str) -> Stack:
+        """Start it on ``data`` with ``settings`` in its environment, and wait until it says that it is ready."""
         command = [
             sys.executable,
             "-m",
@@ -68,6 +68,7 @@ class Stack:
             "json",
         ]
         env = {k: v for k, v in os.environ.items() if not k.startswith(("TURNOUT_", "TEMPORAL_"))}
+        env |= settings
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         facts = json.loads(process.stdout.readline())
@@ -103,6 +104,13 @@ class Stack:
             answer = http.post("/v1/rollouts", json={"spec": spec})
             assert answer.status_code == 201, answer.text
             return dict(answer.json())
+
+    def turnout(self, *words: str) -> str:
+        """What the command line says to ``words``, as carol; it has to succeed."""
+        command = [sys.executable, "-m", "turnout.cli", *words, "--url", self.url, "--as", "carol"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def rollout(self) -> dict[str, Any]:
         """The rollout's status; empty while the API does not answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ class Traffic:
     """A thread that asks OFREP for each of ``users`` in turn and reports outcomes without a break.
 
     Every batch is sent until it is acknowledged, so ``acknowledged`` counts each outcome id once. Without ``resolving``
-    everybody is on perplexity, and all the time goes into the intake.
+    everybody is on perplexity, and all the time goes into the intake. ``attributes`` gives those of a user.
     """
 
     url: str
@@ -26,6 +27,7 @@ class Traffic:
     users: int = 200
     batch: int = 50
     resolving: bool = True
+    attributes: Callable[[str], dict[str, object]] = lambda _user: {}
     acknowledged: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -54,7 +56,7 @@ class Traffic:
         if not self.resolving:
             return {"id": uuid4().hex, "flag": FLAG, "variant": "perplexity", "unit": user, "ok": True}
         try:
-            context = {"context": {"targetingKey": user}}
+            context = {"context": {"targetingKey": user, **self.attributes(user)}}
             answer = http.post(f"/ofrep/v1/evaluate/flags/{FLAG}", json=context).json()
         except httpx.HTTPError:
             self._stop.wait(0.05)
@@ -69,6 +71,7 @@ class Traffic:
             "unit": user,
             "ok": self.ok[variant],
             "generation": answer["metadata"]["generation"],
+            "decided_by": answer["metadata"]["decidedBy"],
         }
 
     def _deliver(self, http: httpx.Client, outcomes: list[dict[str, object]]) -> None:

@@ -33,6 +33,24 @@ SWITCH = BLUE_GREEN | {"strategy": SWITCH_STRATEGY}
 SWITCH_BY_HAND = BLUE_GREEN | {"strategy": SWITCH_STRATEGY | {"auto_promote": False}}
 EVENTS = ["started", "advanced", "source_trouble", "paused", "rolled_back"]
 TOLD = STEPS | {"notify": [{"webhook": "https://ops.example/hooks", "secret": "$HOOK_SECRET", "events": EVENTS}]}
+COHORTS = STEPS | {
+    "strategy": {
+        "kind": "cohort",
+        "stage_duration": "0.4s",
+        "cohorts": [
+            {"name": "staff", "match": {"ids": ["ann", "bob"]}},
+            {"name": "beta", "match": {"plan": "beta"}, "percentage": 50},
+        ],
+    }
+}
+REGIONS = STEPS | {
+    "strategy": {
+        "kind": "geographic",
+        "stage_duration": "0.4s",
+        "regions": [{"name": "dach", "countries": ["DE", "AT", "CH"], "percentage": 50}],
+        "other": {"percentage": 10},
+    }
+}
 SHORTEST_HISTORY = 50
 
 Life = Callable[[WorkflowEnvironment], Awaitable[Rollout]]
@@ -254,6 +272,27 @@ def frozen(now: datetime, until: timedelta) -> Freeze:
     return Freeze(id="f1", by="carol", at=now, start=now - timedelta(hours=1), end=now + until, reason="year-end")
 
 
+async def cohort_adjusted(env: WorkflowEnvironment) -> Rollout:
+    """A cohort gets less while its stage runs, then more than it may; the shares stay in the end."""
+    async with bench_on(env, Script({0: [quiet, passes], 1: [endless, passes]})) as bench:
+        rollout = await bench.start(COHORTS)
+        await then(rollout, "started")
+        await rollout.update("adjust", reason="busy", adjustment={"part": "staff", "weight": 10_000})
+        await bench.journal.recorded("advanced")
+        await rollout.busy_with({"watch_stage"})
+        await rollout.signal("adjust", id="a1", adjustment={"part": "staff", "weight": 90_000})
+        await bench.journal.recorded("refused")
+        await rollout.busy_with({"watch_stage"})
+        await rollout.signal("adjust", id="a2", adjustment={"part": "beta", "weight": 20_000})
+        await rollout.ended()
+    return rollout
+
+
+async def geographic_completed(env: WorkflowEnvironment) -> Rollout:
+    """Every region passes, then everybody else."""
+    return await lived(env, REGIONS)
+
+
 LIVES: tuple[Life, ...] = (
     canary_completed,
     canary_rolled_back,
@@ -272,4 +311,6 @@ LIVES: tuple[Life, ...] = (
     blue_green_without_its_router,
     gradual_told,
     gradual_in_its_time,
+    cohort_adjusted,
+    geographic_completed,
 )

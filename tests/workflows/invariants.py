@@ -113,9 +113,11 @@ def assert_grows_on_evidence(plan: Plan, entered: Decision, between: Sequence[De
     person said so; and not without the approval it needs."""
     passed = left.verdict is Verdict.PASS or unproven(plan, entered.stage, left)
     overridden = left.command_id is not None and left.kind in ("overridden", *COMPLETIONS.values())
-    released = left.command_id is not None and bool(between) and between[-1].kind == "awaiting_approval"
+    # A pause in between changes nothing about what is waited for.
+    waited = [d for d in between if d.kind not in ("paused", "resumed")]
+    released = left.command_id is not None and bool(waited) and waited[-1].kind == "awaiting_approval"
     if released:
-        assert between[-1].verdict is Verdict.PASS or unproven(plan, entered.stage, between[-1])
+        assert waited[-1].verdict is Verdict.PASS or unproven(plan, entered.stage, waited[-1])
     assert passed or overridden or released
     if left.kind not in COMPLETIONS.values() and plan.stages[left.stage].approval is not None:
         assert [d for d in between if d.kind == "approved"]

@@ -17,6 +17,8 @@ _DID: Final[dict[DecisionKind, str]] = {
     "overridden": "was moved on there without the gates",
     "moved_back": "went back a stage there",
     "restarted": "began the stage anew",
+    "adjusted": "changed a share there",
+    "adjusted_by_override": "changed a share there by override",
     "withdrawn": "took everybody back there",
     "adopted": "gave everybody the candidate there",
     "settled": "left the traffic as it was there",

@@ -36,8 +36,12 @@ class Leg:
 
 
 def legs_of(decisions: Sequence[Decision], now: datetime) -> list[Leg]:
-    """The stages that ``decisions`` (in order) tell of, one a generation; the last one lasts until ``now``."""
-    turns = [decision for decision in decisions if decision.weights is not None or decision.kind == "ended"]
+    """The stages that ``decisions`` (in order) tell of, one a generation; the last one lasts until ``now``.
+
+    Shares that are changed after the end belong to no stage.
+    """
+    end = next((number for number, one in enumerate(decisions, 1) if one.kind == "ended"), len(decisions))
+    turns = [one for one in decisions[:end] if one.weights is not None or one.kind == "ended"]
     return [
         Leg(begun, ended.at if ended else max(now, begun.at), ended)
         for begun, ended in zip_longest(turns, turns[1:])
@@ -139,13 +143,15 @@ class Retrial:
 
 def _request(rollout_id: str, plan: Plan, leg: Leg) -> WatchRequest:
     begun = leg.begun
+    # A share that was changed by hand is not the plan's.
+    served = {"weights": begun.weights, "segments": begun.segments}
     return WatchRequest(
         rollout_id=rollout_id,
         flag=plan.flag,
         stable=plan.stable,
         candidate=plan.candidate,
         index=begun.stage,
-        stage=plan.stages[begun.stage],
+        stage=plan.stages[begun.stage].model_copy(update=served),
         generation=begun.generation,
         since=begun.at,
         clock=Clock(),

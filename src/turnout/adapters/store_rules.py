@@ -149,6 +149,30 @@ def published(decision: Decision, flag: FlagRecord | None, rollout: RolloutRecor
     return flag.model_copy(update={"traffic": traffic, "updated_at": decision.at, "updated_by": decision.actor})
 
 
+def amended(decision: Decision, flag: FlagRecord | None, rollout: RolloutRecord) -> FlagRecord:
+    """``flag`` after ``decision`` has changed the traffic that the ended ``rollout`` left.
+
+    Raises StaleGeneration when the traffic is not what the decision was made on.
+    """
+    if flag is None:
+        raise no_flag(decision.flag)
+    now = flag.traffic
+    if now.rollout_id != rollout.id or now.generation != decision.generation - 1:
+        raise StaleGeneration(
+            f"flag {flag.flag.key} serves generation {now.generation} of {now.rollout_id or 'its definition'} by now, "
+            f"not what rollout {rollout.id} left; look again"
+        )
+    traffic = Traffic(
+        stable=now.stable,
+        weights=decision.weights or {},
+        segments=decision.segments,
+        shadow=now.shadow,
+        generation=decision.generation,
+        rollout_id=rollout.id,
+    )
+    return flag.model_copy(update={"traffic": traffic, "updated_at": decision.at, "updated_by": decision.actor})
+
+
 def projected(rollout: RolloutRecord, decision: Decision) -> RolloutRecord:
     """``rollout`` as it stands after ``decision``; one that has ended stays as it is."""
     if rollout.ended_at is not None:

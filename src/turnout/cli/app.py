@@ -7,6 +7,7 @@ import typer
 from turnout.cli.command import options_callback
 from turnout.cli.commands import (
     analyse,
+    cohorts,
     doctor,
     files,
     flags,
@@ -49,6 +50,7 @@ def build(rich: bool) -> typer.Typer:
     files.add_to(app, PREPARING)
     notifying.add_to(app, PREPARING)
     rollouts.add_to(app, SEEING, STEERING)
+    app.add_typer(cohorts.app, name="cohorts", rich_help_panel=STEERING)
     watch.add_to(app, SEEING)
     analyse.add_to(app, SEEING)
     judging.add_to(app, SEEING)

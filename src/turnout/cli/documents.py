@@ -12,6 +12,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from turnout.cli.failures import InvalidFile, usage
+from turnout.cli.idfiles import with_ids
 from turnout.cli.lines import line_of
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.flags import Flag, parse_flags
@@ -63,10 +64,11 @@ def load(source: str) -> Document:
 
     Raises:
         Failure: it cannot be read.
-        InvalidFile: it is no YAML; every problem has its line.
+        InvalidFile: it is no YAML, or a file of ids that it names cannot be used; every problem has its line.
     """
     name = "<stdin>" if source == STDIN else source
-    return parse(name, _read(source))
+    document = parse(name, _read(source))
+    return _with_ids(document, Path() if source == STDIN else Path(source).parent)
 
 
 def parse(name: str, text: str) -> Document:
@@ -104,6 +106,15 @@ def unknown_kind(document: Document) -> InvalidFile:
     """Says that ``document`` is neither a rollout nor flags."""
     remedy = "a rollout has flag:, candidate:, strategy: and gates:; a flag file has flags:"
     return InvalidFile(document.name, document.located([Problem("", "is neither a rollout nor a flag file", remedy)]))
+
+
+def _with_ids(document: Document, folder: Path) -> Document:
+    if document.kind != "rollout":
+        return document
+    data, problems = with_ids(document.data, folder)
+    if problems:
+        raise InvalidFile(document.name, document.located(problems))
+    return replace(document, data=data)
 
 
 def _judged(document: Document, judge: Callable[[object], Read]) -> Read:

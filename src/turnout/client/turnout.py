@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar, cast
 from weakref import finalize
 
+from turnout.adapters.geo import Places, located, open_places
 from turnout.client import lifecycle
 from turnout.client.assignment import Assignment, Status
 from turnout.client.comparing import Compare
@@ -74,6 +75,7 @@ class Turnout:
         stream_every: float = 60.0,
         shadow_places: int = 8,
         shadow_timeout: float = 10.0,
+        geo: str | os.PathLike[str] | Places | None = None,
     ) -> None:
         """Load the flags kept on disk, start listening, and wait at most ``wait`` seconds for the controller's.
 
@@ -83,13 +85,15 @@ class Turnout:
         does not wait at all. At most ``queue_size`` outcomes wait to be sent, then the oldest are dropped. Where
         streams do not get through, flags are polled every ``poll_every`` seconds, and the stream is tried every
         ``stream_every`` seconds. At most ``shadow_places`` candidates answer in the background at a time, each for at
-        most ``shadow_timeout`` seconds. Raises InvalidInput when a setting cannot work; an absent controller is no
-        error.
+        most ``shadow_timeout`` seconds. ``geo`` is a MaxMind DB file, by default TURNOUT_GEO_DATABASE if that is set:
+        for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. Raises InvalidInput
+        when a setting cannot work; an absent controller is no error.
         """
         _check(queue_size=queue_size, poll_every=poll_every, stream_every=stream_every)
         _check(shadow_places=shadow_places, shadow_timeout=shadow_timeout)
         url = url or os.environ.get("TURNOUT_URL") or DEFAULT_URL
         controller = endpoint(url, token or os.environ.get("TURNOUT_TOKEN") or None, timeout)
+        self._places: Final = _places(geo)
         self._current: Final = Current(controller.url)
         cache = Cache(_cache_path(cache_dir, controller))
         self._feed: Final = Feed(controller, self._current, cache, poll_every, stream_every)
@@ -114,6 +118,8 @@ class Turnout:
         cannot work with, the assignment has no variant, ``default`` as its value, and says so in ``error``.
         """
         try:
+            if self._places is not None:
+                attributes = dict(located(attributes, self._places))
             _, variant, value, reason, _, error, metadata = self._current.snapshot.resolve(flag, unit, attributes)
             served = default if variant is None else value
             generation, decided_by = metadata.get("generation"), metadata.get("decidedBy")
@@ -128,7 +134,7 @@ class Turnout:
     def evaluate(self, flag: str, unit: str | None, attributes: Attributes) -> Resolution:
         """The resolver's whole answer, with metadata; for attributes of any name. Never raises and never waits."""
         try:
-            return self._current.snapshot.resolve(flag, unit, attributes)
+            return self._current.snapshot.resolve(flag, unit, located(attributes, self._places))
         except Exception as error:
             return Resolution(flag, None, None, "ERROR", "GENERAL", f"{type(error).__name__}: {error}")
 
@@ -359,6 +365,11 @@ def _check(**settings: float) -> None:
     ]
     if wrong:
         raise InvalidInput(wrong)
+
+
+def _places(geo: str | os.PathLike[str] | Places | None) -> Places | None:
+    geo = geo or os.environ.get("TURNOUT_GEO_DATABASE") or None
+    return open_places(geo) if geo is None or isinstance(geo, str | os.PathLike) else geo
 
 
 def _cache_path(cache_dir: str | os.PathLike[str] | CacheDir | None, controller: Endpoint) -> Path | None:

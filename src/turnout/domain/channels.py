@@ -31,6 +31,7 @@ Event = Literal[
     "started",
     "advanced",
     "moved_back",
+    "adjusted",
     "held",
     "source_trouble",
     "recovered",

@@ -187,13 +187,18 @@ class Flag(Frozen):
 
 
 class Segment(Frozen):
-    """A part of the traffic that a rollout moves on its own: whom ``if`` holds for, and their weights."""
+    """A part of the traffic that a rollout moves on its own: whom ``if`` holds for, and their weights.
+
+    It hashes with the flag's seed, so that whoever has the candidate in it is among the first to have it elsewhere.
+    One that is ``apart`` hashes with its name as well: who has the candidate in it says nothing about any other split.
+    """
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     name: Name
     condition: JsonValue = Field(alias="if")
     weights: Weights
+    apart: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Segment:
@@ -220,8 +225,8 @@ class Shadow(Frozen):
 class Traffic(Frozen):
     """What a flag serves where no rule applies.
 
-    The first of ``segments`` whose condition holds gives the weights, otherwise ``weights`` does. All of them hash with
-    the flag's seed, candidate first: nobody loses the candidate when a segment's share, or the share of all, grows.
+    The first of ``segments`` whose condition holds gives the weights, otherwise ``weights`` does. Candidate first:
+    nobody loses the candidate when a segment's share, or the share of all, grows.
     ``shadow`` is served to nobody. ``generation`` grows with every change; ``rollout_id`` names the rollout that made
     it.
     """

@@ -61,6 +61,11 @@ def completed(gate: Gate) -> Gate:
     return Gate.model_validate(said)
 
 
+def needs_both_arms(gate: Gate) -> bool:
+    """Whether ``gate`` cannot be asked where everybody has the candidate."""
+    return gate.versus is not None or gate.score is not None or gate.metric == SAMPLE_RATIO
+
+
 def bounds_faults(bounds: Mapping[str, Bounds], gates: Mapping[str, Gate]) -> Iterator[Problem]:
     """What is wrong with ``bounds``: on their own, and with the ``gates`` (by path) that ask about the same metric."""
     for name, bound in bounds.items():

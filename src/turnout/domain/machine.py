@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from turnout.domain import adjusting
 from turnout.domain.ahead import approval_due, needs_a_person, upcoming, windows_ahead
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.durations import format_duration
@@ -31,6 +32,7 @@ from turnout.domain.rollout import (
 from turnout.domain.verdicts import Verdict
 
 REMEMBERED_COMMANDS = 200
+_FORWARD: frozenset[DecisionKind] = frozenset({"started", "advanced", "overridden"})
 _STANDING = frozenset({State.PAUSED, State.AWAITING_APPROVAL})
 _CLOCKLESS = _STANDING | {State.WAITING_WINDOW}
 
@@ -98,7 +100,7 @@ def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
 def _found(plan: Plan, state: RolloutState, seen: Observation, cause: _Cause) -> Step:
     match seen.kind:
         case "judged" if seen.verdict is Verdict.PASS:
-            return _passed(plan, state, cause)
+            return _passed(plan, _proven(plan, state), cause)
         case "judged" if seen.verdict is Verdict.FAIL:
             return _failed(plan, state, cause)
         case "blocked":
@@ -155,6 +157,8 @@ def command(plan: Plan, state: RolloutState, order: Command, at: datetime, close
         case "promote":
             text = f"promoted by {order.actor}{said}" + (f"; overrides that it is {closed.why}" if closed else "")
             return _promote(plan, state, replace(cause, text=text, overrode=closed))
+        case "adjust":
+            return _adjust(plan, state, order, replace(cause, overrode=closed))
         case "abort":
             return _withdraw(plan, state, State.ABORTED, replace(cause, text=f"aborted by {order.actor}{said}"))
         case "rollback":
@@ -197,7 +201,7 @@ def watch_request(plan: Plan, state: RolloutState) -> WatchRequest | None:
     since = state.since or (state.last.at if state.last and state.state is State.WAITING_WINDOW else None)
     if since is None or state.state.ended or state.ending is not None:
         return None
-    stage = plan.stages[state.stage]
+    stage = adjusting.staged(plan, state.stage, state.adjusted)
     watched: dict[str, object] = {"guardrails": watched_guardrails(stage, state.state)}
     if state.since is None:
         watched = {"gates": (), "guardrails": (), "hold": ZERO}  # nobody has the candidate yet
@@ -270,6 +274,7 @@ def _wait(plan: Plan, state: RolloutState, closed: Closed, cause: _Cause) -> Ste
 
 def _failed(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
     stage = plan.stages[state.stage]
+    state = state.model_copy(update={"passed": adjusting.disproven(stage, state.passed)})
     if stage.on_fail == "pause":
         return _pause(plan, state, cause, restart=True)
     if stage.on_fail == "rollback" or state.stage == 0:
@@ -343,6 +348,36 @@ def _promote(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
     return _enter(plan, state, state.stage + 1, "overridden", cause)
 
 
+def _adjust(plan: Plan, state: RolloutState, order: Command, cause: _Cause) -> Step:
+    """Publish another share of one part; the stage begins again, as its evidence is about another split."""
+    wanted = order.adjustment or adjusting.Adjustment(part="", weight=0)
+    stage = adjusting.staged(plan, state.stage, state.adjusted)
+    over = adjusting.beyond(plan, stage, state.passed, wanted)
+    text = adjusting.told(plan, stage, state.passed, wanted, order.actor, order.reason, cause.overrode)
+    cause = replace(cause, text=text)
+    update: dict[str, object] = {
+        "state": State.RUNNING,
+        "clock": Clock(),
+        "since": cause.at,
+        "blocked": None,
+        "approved": False,
+        "closed": None,
+        "approval_due": None,
+        "adjusted": {**state.adjusted, wanted.part: wanted.weight},
+    }
+    if state.pause is not None:
+        again = {"restart": True, "resume_to": State.RUNNING}
+        update |= {"state": State.PAUSED, "pause": state.pause.model_copy(update=again)}
+    state = state.model_copy(update=update)
+    kind: DecisionKind = "adjusted_by_override" if over else "adjusted"
+    return _publish(plan, state, kind, cause, _traffic_of(plan, state))
+
+
+def _proven(plan: Plan, state: RolloutState) -> RolloutState:
+    stage = adjusting.staged(plan, state.stage, state.adjusted)
+    return state.model_copy(update={"passed": adjusting.proven(plan, stage, state.passed)})
+
+
 def _enter(plan: Plan, state: RolloutState, index: int, kind: DecisionKind, cause: _Cause) -> Step:
     state = state.model_copy(
         update={
@@ -355,9 +390,10 @@ def _enter(plan: Plan, state: RolloutState, index: int, kind: DecisionKind, caus
             "approved": False,
             "closed": None,
             "approval_due": None,
+            "adjusted": adjusting.entered(plan, index, state.adjusted) if kind in _FORWARD else state.adjusted,
         }
     )
-    return _publish(plan, state, kind, cause, _traffic_of(plan, index))
+    return _publish(plan, state, kind, cause, _traffic_of(plan, state))
 
 
 def _withdraw(plan: Plan, state: RolloutState, end: State, cause: _Cause) -> Step:
@@ -371,14 +407,15 @@ def _complete(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
             everybody_over = _Move({plan.candidate: TOTAL, plan.stable: 0}, 1.0, new_stable=plan.candidate)
             return _publish(plan, state, "adopted", cause, everybody_over)
         case "stay":
-            return _publish(plan, state, "settled", cause, _traffic_of(plan, state.stage))
+            return _publish(plan, state, "settled", cause, _traffic_of(plan, state))
         case "return":
             return _publish(plan, state, "returned", cause, _everybody_back(plan))
 
 
-def _traffic_of(plan: Plan, index: int) -> _Move:
-    stage = plan.stages[index]
-    return _Move(stage.weights, plan.share(index), stage.segments, stage.shadow)
+def _traffic_of(plan: Plan, state: RolloutState) -> _Move:
+    stage = adjusting.staged(plan, state.stage, state.adjusted)
+    share = stage.watched.get(plan.candidate, 0) / TOTAL
+    return _Move(stage.weights, share, stage.segments, stage.shadow)
 
 
 def _everybody_back(plan: Plan) -> _Move:
@@ -436,6 +473,7 @@ def _note(
         shadow=move.shadow if move else None,
         generation=state.generation,
         new_stable=move.new_stable if move else None,
+        passed=state.passed if kind == "settled" else None,
     )
     # A refused command is in the log, but it is not what the rollout did last.
     last = state.last if kind == "refused" else decision

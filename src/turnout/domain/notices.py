@@ -23,6 +23,8 @@ EVENT_OF: Final[dict[DecisionKind, Event]] = {
     "overridden": "advanced",
     "moved_back": "moved_back",
     "restarted": "resumed",
+    "adjusted": "adjusted",
+    "adjusted_by_override": "adjusted",
     "held": "held",
     "recovered": "recovered",
     "paused": "paused",
@@ -50,6 +52,7 @@ _ENDS: Final[dict[State, Event]] = {
 _AT_STAGE: Final[dict[Event, str]] = {
     "advanced": "advanced to {}",
     "moved_back": "went back to {}",
+    "adjusted": "changed a share at {}",
     "held": "holds at {}",
     "source_trouble": "holds at {}, a metric source does not answer",
     "recovered": "goes on at {}",

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
+from turnout.domain.adjusting import Adjustment
 from turnout.domain.flags import Segment, Shadow
 from turnout.domain.freezes import Closed
 from turnout.domain.model import Frozen
@@ -40,13 +41,13 @@ class State(StrEnum):
 
 _ENDS = frozenset({State.COMPLETED, State.ROLLED_BACK, State.ABORTED, State.FAILED})
 
-CommandKind = Literal["pause", "resume", "promote", "approve", "abort", "rollback"]
+CommandKind = Literal["pause", "resume", "promote", "approve", "abort", "rollback", "adjust"]
 
 
 class Command(Frozen):
     """What a person (or a system) asks of a rollout. The same ``id`` is acted on once, however often it arrives.
 
-    ``roles`` are the caller's, as the edge that authenticated it knows them.
+    ``roles`` are the caller's, as the edge that authenticated it knows them. ``adjustment`` belongs to ``adjust``.
     """
 
     id: str = Field(min_length=1, max_length=100)
@@ -54,6 +55,7 @@ class Command(Frozen):
     actor: str = Field(default="unknown", max_length=200)
     reason: str = Field(default="", max_length=2000)
     roles: tuple[str, ...] = ()
+    adjustment: Adjustment | None = None
 
 
 class Clock(Frozen):
@@ -145,6 +147,8 @@ DecisionKind = Literal[
     "adopted",
     "settled",
     "returned",
+    "adjusted",
+    "adjusted_by_override",
     "ended",
     "refused",
 ]
@@ -157,7 +161,7 @@ class Decision(Frozen):
     traffic changes; it is published with ``segments`` and ``shadow`` under ``generation``. ``new_stable`` is set when
     the candidate becomes the flag's stable variant. ``state``, ``stage`` and ``share`` (0..1) describe the rollout
     after the decision. ``overrode`` is what forbade the move at that time, when somebody with the role for it moved all
-    the same.
+    the same. ``passed`` is the weight up to which gates have passed by part, set when the traffic of parts stays.
     """
 
     rollout_id: str
@@ -180,6 +184,7 @@ class Decision(Frozen):
     generation: int = 0
     new_stable: str | None = None
     overrode: Closed | None = None
+    passed: dict[str, int] | None = None
 
     @property
     def leaves(self) -> bool:
@@ -201,6 +206,10 @@ class RolloutState(Frozen):
     """How many times the gates of each stage have failed."""
     generation: int = 0
     share: float = 0.0
+    adjusted: dict[str, int] = Field(default_factory=dict)
+    """The candidate's weight in parts whose share was changed by hand."""
+    passed: dict[str, int] = Field(default_factory=dict)
+    """The candidate's weight up to which gates have passed, by part."""
     seq: int = 0
     clock: Clock = Clock()
     since: AwareDatetime | None = None

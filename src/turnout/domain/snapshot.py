@@ -7,14 +7,16 @@ or outside the flag's layer, then the segments of the traffic, then the rest. Se
 What is hashed before the unit, always ASCII:
 
 ========================  ===================================================
-the traffic, all segments  ``{seed}``, where the seed is the flag's key unless set
+the traffic, its segments  ``{seed}``, where the seed is the flag's key unless set
+a segment that is apart    ``{seed}:segment:{segment name}:``
 a rule's split             ``{seed}:{rule name}:``
 a holdout, a layer         ``holdout:{name}:``, ``layer:{name}:``
 a shadow's sample          ``{seed}:shadow:``
 ========================  ===================================================
 
 Names hold no colon, so no two splits of a flag share their hash: who is in a rule's arm says nothing about who is
-exposed to a rollout. Renaming a rule draws its arms anew. A split without a unit gives null, hence the stable variant.
+exposed to a rollout. Renaming a rule, or a segment that is apart, draws its arms anew. A split without a unit gives
+null, hence the stable variant.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from pydantic import JsonValue, model_validator
 
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.flag_checks import exact_weight
-from turnout.domain.flags import Flag, Rule, Traffic, percentages_to_weights
+from turnout.domain.flags import Flag, Rule, Segment, Traffic, percentages_to_weights
 from turnout.domain.model import Frozen
 from turnout.domain.targeting import UNIT, Membership, published_form
 
@@ -96,6 +98,11 @@ def rule_seed(flag: Flag, rule: Rule) -> str:
     return f"{flag.hash_seed}:{rule.name}:"
 
 
+def segment_seed(flag: Flag, segment: Segment) -> str:
+    """What the split of a segment hashes before the unit."""
+    return f"{flag.hash_seed}:segment:{segment.name}:" if segment.apart else flag.hash_seed
+
+
 def _targeting(flag: Flag, traffic: Traffic) -> JsonValue:
     """The targeting; None when everybody gets one variant."""
     rest = _served(flag, flag.hash_seed, traffic.weights)
@@ -108,7 +115,7 @@ def _targeting(flag: Flag, traffic: Traffic) -> JsonValue:
     for condition in apart.values():
         chain += [condition.published(), traffic.stable]
     for segment in traffic.segments:
-        chain += [published_form(segment.condition), _served(flag, flag.hash_seed, segment.weights)]
+        chain += [published_form(segment.condition), _served(flag, segment_seed(flag, segment), segment.weights)]
     return {"if": [*chain, rest]}
 
 

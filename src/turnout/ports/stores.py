@@ -173,6 +173,17 @@ class RolloutStore(Protocol):
         """
         ...
 
+    async def amend(self, decision: Decision) -> int:
+        """Change the traffic that a completed rollout left, and record ``decision`` after its last one, in one
+        transaction; returns the revision published. The decision's ``seq`` is set here.
+
+        Raises:
+            NotFound: no such rollout.
+            RolloutOpen: another rollout of the flag is open.
+            StaleGeneration: the traffic is not the rollout's any more, or not of the generation before the decision's.
+        """
+        ...
+
     async def evidence(self, evidence: Evidence) -> None:
         """Keep the evidence of a decision; the same id again changes nothing."""
         ...

@@ -6,6 +6,7 @@ A new strategy is a new file with a model (its ``kind``, ``needs_gates`` and ``p
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -22,6 +23,8 @@ from turnout.strategies._routers import router_faults, router_of
 from turnout.strategies._steered import UNKNOWN_STABLE, steered, without_the_split
 from turnout.strategies.blue_green import BlueGreen
 from turnout.strategies.canary import Canary
+from turnout.strategies.cohort import Cohort
+from turnout.strategies.geographic import Geographic
 from turnout.strategies.gradual import Gradual
 from turnout.strategies.shadow import Shadow
 
@@ -29,6 +32,8 @@ __all__ = [
     "UNKNOWN_STABLE",
     "BlueGreen",
     "Canary",
+    "Cohort",
+    "Geographic",
     "Gradual",
     "RolloutSpec",
     "Shadow",
@@ -87,6 +92,11 @@ class RolloutSpec(Policies):
                 found = "every gate is a dry run" if gates else "there is no gate"
                 remedy = "add one under gates:, or use a canary with auto_promote: false to move by hand"
                 yield Problem(where, f"{found}, and traffic grows only on evidence", remedy)
+            elif part.strategy.needs_gates and isinstance(part.strategy, Cohort | Geographic):
+                where = f"pipeline[{index}].strategy" if self.pipeline else "strategy"
+                more = index + 1 < len(self.parts)
+                for fault in part.strategy.unproven(part.policies(self), more):
+                    yield replace(fault, path=f"{where}.{fault.path}")
 
     def _shadow_faults(self) -> Iterator[Problem]:
         if any(part.strategy.kind == "shadow" for part in self.parts):

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from turnout.strategies.blue_green import BlueGreen
 from turnout.strategies.canary import Canary
+from turnout.strategies.cohort import Cohort
+from turnout.strategies.geographic import Geographic
 from turnout.strategies.gradual import Gradual
 from turnout.strategies.shadow import Shadow
 
-Strategy = Annotated[BlueGreen | Canary | Gradual | Shadow, Field(discriminator="kind")]
+Strategy = Annotated[BlueGreen | Canary | Gradual | Shadow | Cohort | Geographic, Field(discriminator="kind")]

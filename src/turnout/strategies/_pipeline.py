@@ -71,8 +71,9 @@ def _continued(before: Sequence[Stage], plan: Plan, prefix: str, *, last: bool) 
     for stage in plan.stages:
         share = stage.weights.get(plan.candidate, 0)
         if _grows(stage, share, reached, last=last or plan.end != "adopt"):
-            name = prefix + stage.name.removeprefix(prefix)
-            update: dict[str, object] = {"name": name, "segments": stage.segments or kept}
+            name, own = prefix + stage.name.removeprefix(prefix), {segment.name for segment in stage.segments}
+            segments = (*(segment for segment in kept if segment.name not in own), *stage.segments)
+            update: dict[str, object] = {"name": name, "segments": segments}
             if not share and reached and stage.shadow is None:
                 update["weights"] = before[-1].weights
             yield stage.model_copy(update=update)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from turnout.domain.gates import completed
+from turnout.domain.gates import completed, needs_both_arms
 from turnout.domain.metrics import AGREEMENT
 from turnout.domain.plan import SAMPLE_RATIO, Approval, Gate, OnFail, Plan, Recourse, Stage
 from turnout.domain.spec import Policies
@@ -44,23 +44,52 @@ class Ramp:
 
     def _stage(self, spec: Policies, stable: str, index: int) -> Stage:
         share = self.shares[index]
-        before = self.shares[index - 1] if index else 0.0
-        return Stage(
-            name=f"{share:g} %",
-            weights=weights(spec.candidate, stable, share),
-            hold=self.hold,
-            deadline=spec.deadline if spec.deadline is not None else max(self.hold, LEAST_DEADLINE),
-            check_every=spec.check_every,
-            gates=askable(spec.gates, share),
-            guardrails=guarding(askable(_with_the_split(spec), share), self.on_guardrail),
-            on_fail=self.on_fail,
-            on_no_data=spec.on_no_data,
-            on_inconclusive=spec.on_inconclusive,
-            on_source_error=spec.on_source_error,
-            approval=_approval(spec, before, share),
-            manual=self.manual and index > 0,
-            max_attempts=spec.max_attempts,
+        return stage_of(
+            spec,
+            weights(spec.candidate, stable, share),
+            Step(
+                name=f"{share:g} %",
+                share=share,
+                before=self.shares[index - 1] if index else 0.0,
+                hold=self.hold,
+                on_fail=self.on_fail,
+                on_guardrail=self.on_guardrail,
+                manual=self.manual and index > 0,
+            ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage: the candidate's ``share`` (percent) of those it is about, and what that was ``before``."""
+
+    name: str
+    share: float
+    before: float
+    hold: timedelta
+    on_fail: OnFail
+    on_guardrail: Recourse = "rollback"
+    manual: bool = False
+
+
+def stage_of(spec: Policies, traffic: dict[str, int], step: Step) -> Stage:
+    """The stage that gives everybody ``traffic`` and asks what ``spec`` wants to know at the share of ``step``."""
+    return Stage(
+        name=step.name,
+        weights=traffic,
+        hold=step.hold,
+        deadline=spec.deadline if spec.deadline is not None else max(step.hold, LEAST_DEADLINE),
+        check_every=spec.check_every,
+        gates=askable(spec.gates, step.share),
+        guardrails=guarding(askable(_with_the_split(spec), step.share), step.on_guardrail),
+        on_fail=step.on_fail,
+        on_no_data=spec.on_no_data,
+        on_inconclusive=spec.on_inconclusive,
+        on_source_error=spec.on_source_error,
+        approval=_approval(spec, step.before, step.share),
+        manual=step.manual,
+        max_attempts=spec.max_attempts,
+    )
 
 
 def along(spec: Policies, plan: Plan) -> Plan:
@@ -107,11 +136,6 @@ def of_shadow(gate: Gate) -> bool:
 def guarding(gates: Sequence[Gate], on_fail: Recourse) -> tuple[Gate, ...]:
     """Guardrails that do ``on_fail`` unless they say otherwise."""
     return tuple(gate.model_copy(update={"on_fail": gate.on_fail or on_fail}) for gate in gates)
-
-
-def needs_both_arms(gate: Gate) -> bool:
-    """Whether the gate compares the candidate's traffic with stable's."""
-    return gate.versus is not None or gate.score is not None or gate.metric == SAMPLE_RATIO
 
 
 def _with_the_split(spec: Policies) -> tuple[Gate, ...]:

@@ -32,11 +32,14 @@ def steered(plan: Plan, router: Router | None, path: str) -> Plan:
     """``plan`` with ``router``, which is written at ``path`` of the spec, and a signal in every stage that it obeys.
 
     Raises:
-        InvalidInput: the router has no place for a variant of the plan.
+        InvalidInput: the router has no place for a variant of the plan, or the plan moves segments of users.
     """
     if router is None or not moves_requests(router):
         return plan.model_copy(update={"router": router})
     problems = list(place_problems(router, path, _variants(plan)))
+    if any(stage.segments for stage in plan.stages):
+        why = "sees no segments of users, which this rollout moves one by one"
+        problems.append(Problem(path, why, "leave it out, or move everybody by shares", router.kind))
     if problems:
         raise InvalidInput(problems)
     source = RouterSource(kind="router", router=router)

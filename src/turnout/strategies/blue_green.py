@@ -12,6 +12,7 @@ from turnout.domain import targeting
 from turnout.domain.durations import Duration
 from turnout.domain.errors import Problem
 from turnout.domain.flags import Segment
+from turnout.domain.gates import needs_both_arms
 from turnout.domain.health import HealthProbe
 from turnout.domain.model import Frozen
 from turnout.domain.plan import Gate, HttpSource, Plan, Stage
@@ -19,7 +20,7 @@ from turnout.domain.problems import Faults
 from turnout.domain.routing import Router
 from turnout.domain.spec import Policies
 from turnout.domain.splits import Preview, Token
-from turnout.strategies._ramp import LEAST_DEADLINE, TOTAL, Ramp, needs_both_arms
+from turnout.strategies._ramp import LEAST_DEADLINE, TOTAL, Ramp
 from turnout.strategies._steered import moves_requests
 
 HEALTH: Final = "health"

@@ -190,6 +190,17 @@ class MemoryRolloutStore:
         memory.rollouts[rollout.id] = rules.projected(rollout, decision)
         return memory.revision
 
+    async def amend(self, decision: Decision) -> int:
+        """See `RolloutStore.amend`."""
+        memory = self._memory
+        rollout = memory.rollout(decision.rollout_id)
+        rules.refuse_open(decision.flag, memory.open_rollout(decision.flag))
+        memory.flags[decision.flag] = rules.amended(decision, memory.flags.get(decision.flag), rollout)
+        memory.revision += 1
+        seq = max((seq for owner, seq in memory.decisions if owner == rollout.id), default=0) + 1
+        memory.decisions[rollout.id, seq] = decision.model_copy(update={"seq": seq})
+        return memory.revision
+
     async def evidence(self, evidence: Evidence) -> None:
         """See `RolloutStore.evidence`. Raises NotFound for a rollout that was never opened."""
         self._memory.rollout(evidence.rollout_id)

@@ -17,6 +17,7 @@ from api.feed import Hub
 from api.metrics import Metrics
 from api.server import serving
 from api.services import Services, utc_now
+from api.whereabouts import Whereabouts
 from turnout.adapters.settings import Token
 from turnout.domain.errors import TurnoutError, Unavailable
 from turnout.domain.rollout import CommandKind, RolloutStatus, State
@@ -123,7 +124,11 @@ class Api:
 
 @asynccontextmanager
 async def running(
-    stores: Stores, engine: Engine | None = None, tokens: Sequence[Token] = (), patience: float = 5.0
+    stores: Stores,
+    engine: Engine | None = None,
+    tokens: Sequence[Token] = (),
+    patience: float = 5.0,
+    whereabouts: Whereabouts | None = None,
 ) -> AsyncGenerator[Api]:
     """The API over ``stores`` on a free port."""
     services = Services(
@@ -135,6 +140,7 @@ async def running(
         hub=Hub(stores.flags, 0.02, utc_now),
         metrics=Metrics(),
         patience=patience,
+        whereabouts=whereabouts or Whereabouts(),
     )
     async with (
         serving(create_app(services, tokens)) as url,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.integration.cli.runner import Turnout
+from turnout.testing.places import country, write_places
 
 FLAGS = """\
 flags:
@@ -149,6 +151,19 @@ def test_resolve_agrees_with_the_api(applied: Turnout, api_url: str) -> None:
             assert {name: mine[name] for name in ("key", "variant", "value", "reason")} == {
                 name: theirs[name] for name in ("key", "variant", "value", "reason")
             }
+
+
+def test_resolve_looks_up_addresses(applied: Turnout, tmp_path: Path) -> None:
+    """With a database the attribute ip gives a country, as where services evaluate."""
+    database = write_places(tmp_path / "places.mmdb", {"81.2.69.0/24": country("GB")})
+    flag = {"variants": {"on": True, "off": False}, "stable": "off"}
+    rule = {"name": "british", "if": {"===": [{"var": "country"}, "GB"]}, "serve": "on"}
+    file = tmp_path / "located.yaml"
+    file.write_text(json.dumps({"flags": {"located": flag | {"rules": [rule]}}}))
+    assert applied("flags", "apply", "-f", str(file)).code == 0
+    asked = ("resolve", "located", "-u", "u1", "--attr", "ip=81.2.69.142")
+    assert applied(*asked, "--geo", str(database)).out.startswith("on")
+    assert applied(*asked).out.startswith("off")
 
 
 def test_resolve_and_explain(applied: Turnout) -> None:

@@ -263,3 +263,34 @@ async def test_text_that_a_database_cannot_keep_is_no_error(stores: Stores) -> N
     record = await stores.flags.stop(FLAG, True, "bob", "on\0fire", NOW)
     assert record.stopped
     assert (await stores.flags.get(FLAG)).stopped_reason.startswith("on")
+
+
+async def test_what_a_rollout_left_can_be_amended(stores: Stores) -> None:
+    """The traffic changes under the next generation, and the decision stands after the rollout's last one."""
+    await completed(stores)
+    beta = Segment.model_validate({"name": "beta", "if": True, "weights": {"new": 0, "old": 100_000}})
+    generation = (await stores.flags.get(FLAG)).traffic.generation
+    change = a_move(1, generation + 1, 0.2, kind="adjusted", segments=(beta,), state=State.COMPLETED)
+    revision = await stores.rollouts.amend(change)
+    traffic = (await stores.flags.get(FLAG)).traffic
+    assert revision == await stores.flags.revision()
+    assert (traffic.generation, traffic.segments, traffic.weights["new"]) == (generation + 1, (beta,), 20_000)
+    assert (traffic.rollout_id, traffic.stable) == ("r1", "new")
+    last = (await stores.rollouts.decisions("r1"))[-1]
+    assert (last.seq, last.kind) == (4, "adjusted")
+    assert (await stores.rollouts.get("r1")).state is State.COMPLETED
+
+
+async def test_an_amendment_is_fenced(stores: Stores) -> None:
+    """Of two that were made on the same traffic the second is refused, and so are all while a rollout is open."""
+    await completed(stores)
+    generation = (await stores.flags.get(FLAG)).traffic.generation
+    await stores.rollouts.amend(a_move(1, generation + 1, 0.2, kind="adjusted"))
+    with pytest.raises(StaleGeneration, match="look again"):
+        await stores.rollouts.amend(a_move(1, generation + 1, 0.3, kind="adjusted"))
+    await stores.rollouts.open(a_rollout("r2", candidate="old", stable="new"))
+    with pytest.raises(RolloutOpen, match="r2"):
+        await stores.rollouts.amend(a_move(1, generation + 2, 0.3, kind="adjusted"))
+    with pytest.raises(NotFound):
+        await stores.rollouts.amend(a_move(1, generation + 2, rollout_id="r9", kind="adjusted"))
+    assert len(await stores.rollouts.decisions("r1")) == 4

@@ -236,6 +236,13 @@ def test_stages_end_where_the_traffic_changes() -> None:
     ]
 
 
+def test_what_is_changed_after_the_end_is_no_stage() -> None:
+    """The shares that a rollout left may be changed; nothing was judged about them."""
+    ended = DECISIONS[0].model_copy(update={"seq": 3, "kind": "ended", "at": after(5), "weights": None})
+    changed = DECISIONS[0].model_copy(update={"seq": 4, "kind": "adjusted", "at": after(9)})
+    assert [leg.until for leg in legs_of([DECISIONS[0], ended, changed], after(99))] == [after(5)]
+
+
 def test_looks_are_bounded() -> None:
     """A stage is looked at as often as the spec says, or evenly so often as is feasible; the last look is its end."""
     moments, every = looks_at(START, after(90.5), MINUTE)

@@ -16,6 +16,7 @@ from turnout.domain import machine
 from turnout.domain.flags import Segment, Shadow
 from turnout.domain.machine import Step, settle
 from turnout.domain.plan import Approval, Gate, Plan, Stage
+from turnout.domain.refusals import refusal
 from turnout.domain.rollout import ZERO, Clock, Command, Decision, Observation, RolloutState, State, WatchRequest
 from turnout.domain.verdicts import Verdict
 from turnout.domain.vigil import advance, conclude, next_check, resumed
@@ -206,7 +207,7 @@ def test_an_ended_rollout_refuses_everything() -> None:
     """And no observation moves it."""
     ended = machine.finish(TWO, machine.command(TWO, begun(TWO), order("abort"), START).state, START, "delivered").state
     assert ended.state is State.ABORTED
-    assert machine.refusal(TWO, ended, order("resume")) == "the rollout has ended (aborted)"
+    assert refusal(TWO, ended, order("resume")) == "the rollout has ended (aborted)"
     assert machine.observe(TWO, ended, seen("judged", PASS)) == Step(ended)
     assert machine.watch_request(TWO, ended) is None
 
@@ -223,9 +224,9 @@ def test_who_may_approve(actor: str, roles: tuple[str, ...], words: str | None) 
     """Nobody their own rollout, and only the role that is named; promote does not replace it."""
     approved = plan(stage(), stage(approval=Approval(by="lead")))
     waiting = machine.observe(approved, begun(approved), seen("judged", PASS)).state
-    why_not = machine.refusal(approved, waiting, order("approve", actor, roles))
+    why_not = refusal(approved, waiting, order("approve", actor, roles))
     assert why_not is None if words is None else words in (why_not or "")
-    assert "cannot replace" in (machine.refusal(approved, waiting, order("promote")) or "")
+    assert "cannot replace" in (refusal(approved, waiting, order("promote")) or "")
 
 
 def test_a_command_acts_once() -> None:

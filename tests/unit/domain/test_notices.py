@@ -63,6 +63,8 @@ def test_every_kind_of_decision_is_told_or_left_out_on_purpose() -> None:
         ({"kind": "waiting_window"}, "waiting_window", "info", "waits for its window at stage 1 of 3 (5 %)"),
         ({"kind": "approval_overdue"}, "approval_needed", "warning", "waits for a person at stage 1 of 3 (5 %)"),
         ({"kind": "overridden"}, "advanced", "info", "advanced to stage 1 of 3 (5 %)"),
+        ({"kind": "adjusted"}, "adjusted", "info", "changed a share at stage 1 of 3 (5 %)"),
+        ({"kind": "adjusted_by_override"}, "adjusted", "info", "changed a share at stage 1 of 3 (5 %)"),
         ({"kind": "moved_back"}, "moved_back", "warning", "went back to stage 1 of 3 (5 %)"),
         ({"kind": "held", "verdict": "no_data"}, "held", "warning", "holds at stage 1 of 3 (5 %)"),
         (

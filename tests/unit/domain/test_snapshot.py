@@ -99,6 +99,14 @@ def test_segments_come_after_rules_and_share_the_flags_hash() -> None:
     }
 
 
+def test_a_segment_that_is_apart_hashes_with_its_name() -> None:
+    """Its seed is one that no rule and no other segment can have."""
+    segment = Segment.model_validate({"name": "eu", "if": True, "weights": HALF, "apart": True})
+    traffic = Traffic(stable="old", weights={"new": 0, "old": TOTAL}, segments=(segment,))
+    split = seeded("engine:segment:eu:", ["new", 50_000], ["old", 50_000])
+    assert definition(published(traffic))["targeting"] == {"if": [True, split, "old"]}
+
+
 def test_a_stopped_flag_serves_the_effective_stable_to_all() -> None:
     """A stop removes rules and splits; stable is that of the traffic, not that of the definition."""
     traffic = Traffic(stable="new", weights=HALF, generation=9)

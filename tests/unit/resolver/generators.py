@@ -98,7 +98,9 @@ def published_flags(draw: st.DrawFn) -> PublishedFlag:
         }
     )
     segments = tuple(
-        Segment.model_validate({"name": f"segment-{n}", "if": draw(conditions), "weights": draw(weights())})
+        Segment.model_validate(
+            {"name": f"segment-{n}", "if": draw(conditions), "weights": draw(weights()), "apart": draw(st.booleans())}
+        )
         for n in range(draw(st.integers(0, 2)))
     )
     traffic = Traffic(stable=flag.stable, weights=draw(weights()), segments=segments)

@@ -15,9 +15,37 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import OpenFeatureError
 
 from tests.unit.resolver.generators import contexts, published_flags, units
+from turnout.domain.flags import Flag, Traffic
+from turnout.domain.plan import Stage
 from turnout.domain.snapshot import PublishedFlag, document
 from turnout.domain.targeting import published_form
 from turnout.resolver import compile_document
+from turnout.strategies import compile_plan, parse_spec
+
+
+def stages_of(**strategy: Any) -> tuple[Stage, ...]:
+    """The stages of a rollout from old to new."""
+    gates = [{"metric": "success_rate", "min": 0.9}]
+    return compile_plan(
+        parse_spec({"flag": "f", "candidate": "new", "strategy": strategy, "gates": gates}), "old"
+    ).stages
+
+
+STAGES = (
+    *stages_of(
+        kind="cohort",
+        cohorts=[
+            {"name": "named", "match": {"ids": ["ann", "bob"]}},
+            {"name": "beta", "match": {"plan": ["beta", "pro"], "beta": True}, "percentage": 50},
+            {"name": "rest", "match": {"if": {"!": {"var": "beta"}}}, "percentage": 20},
+        ],
+    ),
+    *stages_of(
+        kind="geographic",
+        regions=[{"name": "dach", "countries": ["DE", "AT"], "percentage": 50}, {"name": "eu", "percentage": 10}],
+        other={"percentage": 5},
+    ),
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -161,3 +189,15 @@ def test_static_flags_resolve_as_in_flagd(default: str | None) -> None:
     flag = {"state": "ENABLED", "variants": {"a": "A"}, "defaultVariant": default, "targeting": {}}
     text = json.dumps({"flags": {"engine": flag}})
     assert by_turnout(text, "u", {}) == by_flagd(text, "u", {})
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(units, contexts), min_size=1, max_size=4))
+def test_cohorts_and_regions_resolve_as_in_flagd(callers: list[tuple[str | None, dict[str, Any]]]) -> None:
+    """By ids, attributes, conditions, countries and names of regions, as strategies compile them."""
+    for stage in STAGES:
+        definition = Flag.model_validate({"key": "engine", "variants": {"old": "o", "new": "n"}, "stable": "old"})
+        traffic = Traffic(stable="old", weights=stage.weights, segments=stage.segments)
+        text = json.dumps(document([PublishedFlag(definition=definition, traffic=traffic)], revision=3, store_id="s"))
+        for unit, attributes in (*callers, ("ann", {}), ("zoe", {"country": "DE"}), ("zoe", {"region": "dach"})):
+            assert by_turnout(text, unit, attributes) == by_flagd(text, unit, attributes)

@@ -60,6 +60,17 @@ def test_a_segment_that_joins_the_rest_keeps_its_users() -> None:
     assert through_segment <= exposed(snapshot(25), region="eu")
 
 
+def test_segments_that_are_apart_are_independent() -> None:
+    """Half of those whom one segment exposes are exposed by another one; each keeps its users while it grows."""
+    fields = {"if": True, "apart": True}
+    one, more, two = (
+        exposed(snapshot(0, (Segment.model_validate({"name": n, "weights": exposure("new", "old", p), **fields}),)))
+        for n, p in (("one", 20), ("one", 50), ("two", 50))
+    )
+    assert one <= more
+    assert_share(len(more & two), 0.5, len(more))
+
+
 def test_the_arm_of_a_rule_is_independent_of_exposure() -> None:
     """Half of the exposed and half of the others are in the rule's first arm: the two hash apart."""
     ruled = exposed(snapshot(20, rules=[BETA]), beta=True)

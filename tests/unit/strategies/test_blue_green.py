@@ -117,6 +117,15 @@ def test_any_strategy_may_have_a_router(strategy: dict[str, Any]) -> None:
     assert all(stage.guardrails[-1].source.kind == "router" for stage in compiled.stages)
 
 
+def test_a_router_does_not_move_segments() -> None:
+    """What gives groups of users shares of their own is decided by the resolver alone."""
+    cohorts = {"kind": "cohort", "cohorts": [{"name": "staff", "match": {"ids": ["ann"]}}]}
+    assert told({"strategy": cohorts, "gates": [RATE], "router": HAPROXY}) == [
+        "router: sees no segments of users, which this rollout moves one by one (got haproxy); "
+        "leave it out, or move everybody by shares"
+    ]
+
+
 def test_the_resolver_as_a_router_adds_nothing() -> None:
     """The assignments alone decide, as without a router; users are split, and that is watched."""
     stages = plan({"router": {"kind": "resolver"}}, steps=2).stages

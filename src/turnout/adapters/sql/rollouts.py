@@ -70,6 +70,20 @@ class SqlRolloutStore:
             await _save(connection, rules.projected(rollout, decision))
         return publication.revision
 
+    async def amend(self, decision: Decision) -> int:
+        """See `RolloutStore.amend`."""
+        async with self._database.publishing() as publication:
+            connection = publication.connection
+            rollout = await _existing(connection, decision.rollout_id)
+            rules.refuse_open(decision.flag, await open_rollout(connection, decision.flag))
+            flag = await find_flag(connection, decision.flag)
+            await save_flag(connection, rules.amended(decision, flag, rollout))
+            await publication.publish()
+            last = select(func.max(_DECISIONS.c.seq)).where(_DECISIONS.c.rollout_id == rollout.id)
+            numbered = decision.model_copy(update={"seq": (await connection.scalar(last) or 0) + 1})
+            await connection.execute(insert(_DECISIONS), decision_values(numbered))
+        return publication.revision
+
     async def evidence(self, evidence: Evidence) -> None:
         """See `RolloutStore.evidence`. Raises NotFound for a rollout that was never opened."""
         async with self._database.writing() as connection:

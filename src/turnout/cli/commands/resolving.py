@@ -9,6 +9,7 @@ from typing import Annotated, cast
 import typer
 from rich.console import RenderableType
 
+from turnout.adapters.geo import located, open_places
 from turnout.cli.command import command
 from turnout.cli.commands.arguments import FlagArgument
 from turnout.cli.failures import ExitCode, Failure, usage
@@ -23,21 +24,42 @@ AttributesOption = Annotated[
 ]
 
 
+GeoOption = Annotated[
+    str | None,
+    typer.Option(
+        "--geo", metavar="FILE", help="MaxMind DB in which --attr ip=… is looked up.", envvar="TURNOUT_GEO_DATABASE"
+    ),
+]
+
+
 def add_to(app: typer.Typer, panel: str) -> None:
     """Add the commands of this file to ``app``."""
     command(app, "resolve", panel)(resolve)
     command(app, "explain", panel)(explain)
 
 
-def resolve(session: Session, flag: FlagArgument, user: UserOption = None, attr: AttributesOption = None) -> ExitCode:
+def resolve(
+    session: Session,
+    flag: FlagArgument,
+    user: UserOption = None,
+    attr: AttributesOption = None,
+    geo: GeoOption = None,
+) -> ExitCode:
     """Tell which variant a user gets."""
-    resolution = _snapshot(session).resolve(flag, user, attributes_of(attr or ()))
+    resolution = _snapshot(session).resolve(flag, user, located(attributes_of(attr or ()), open_places(geo)))
     return _tell(session, resolution, resolution_data(resolution), resolution_text(resolution))
 
 
-def explain(session: Session, flag: FlagArgument, user: UserOption = None, attr: AttributesOption = None) -> ExitCode:
+def explain(
+    session: Session,
+    flag: FlagArgument,
+    user: UserOption = None,
+    attr: AttributesOption = None,
+    geo: GeoOption = None,
+) -> ExitCode:
     """Tell which variant a user gets and why: the rule or split that decided, and the user's bucket."""
-    explanation = _snapshot(session).explain(flag, user, attributes_of(attr or ()))
+    attributes = located(attributes_of(attr or ()), open_places(geo))
+    explanation = _snapshot(session).explain(flag, user, attributes)
     text = explanation_view(explanation, user)
     return _tell(session, explanation.resolution, explanation_data(explanation), text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import uuid4
@@ -69,12 +70,13 @@ def history(session: Session, flag: FlagArgument) -> None:
 
 def _verb(verb: str) -> Body:
     def send(session: Session, flag: FlagArgument, reason: ReasonOption, command_id: IdOption = "") -> ExitCode:
-        return _send(session, flag, verb, {"reason": reason, "id": command_id or str(uuid4())})
+        return send_command(session, flag, verb, {"reason": reason, "id": command_id or str(uuid4())})
 
     return send
 
 
-def _send(session: Session, flag: str, verb: str, body: dict[str, str]) -> ExitCode:
+def send_command(session: Session, flag: str, verb: str, body: Mapping[str, object]) -> ExitCode:
+    """Send ``body``, which has an ``id``, and tell what became of it. ``verb`` may be a path. Raises Failure."""
     try:
         with session.api() as api:
             answer = api.post(f"/v1/rollouts/{segment(flag)}/{verb}", body)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from turnout.cli.render.checks import check_line
-from turnout.cli.render.words import STATE_STYLES, VERDICT_STYLES, minute, moment, percent, spaced, span
+from turnout.cli.render.words import STATE_STYLES, VERDICT_STYLES, among, minute, moment, percent, spaced, span
 from turnout.cli.views import RolloutView, Told
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.rollout import Decision, DecisionKind
@@ -60,6 +60,8 @@ _DEEDS: Final[dict[DecisionKind, str]] = {
     "overridden": "Moved on to {stage} without the gates",
     "moved_back": "Went back to {stage}",
     "restarted": "Began {stage} anew",
+    "adjusted": "Changed a share in {stage}",
+    "adjusted_by_override": "Changed a share by override in {stage}",
     "withdrawn": "Took everybody back to {stable}",
     "adopted": "Gave everybody {candidate}",
     "settled": "Left the traffic as it is",
@@ -74,13 +76,14 @@ _DEEDS: Final[dict[DecisionKind, str]] = {
 
 def deed(decision: Decision, view: RolloutView) -> str:
     """What the rollout did, in a few words."""
-    of = f" of {len(view.plan.stages)}" if view.plan is not None else ""
+    stages = view.plan.stages if view.plan is not None else ()
+    of, whom = (f" of {len(stages)}", among(stages[decision.stage])) if stages else ("", "")
     share = percent(decision.share)
     given = f"{share} {view.candidate}"
     if decision.shadow is not None:
         given = f"{view.candidate} in shadow for {percent(decision.shadow.sample / TOTAL)}"
     return _DEEDS.get(decision.kind, spaced(decision.kind).capitalize()).format(
-        stage=f"stage {decision.stage + 1}{of} ({given})",
+        stage=f"stage {decision.stage + 1}{of} ({given}{whom})",
         share=share,
         stable=view.stable,
         candidate=view.candidate,

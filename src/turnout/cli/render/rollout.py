@@ -14,6 +14,7 @@ from turnout.cli.render.following import completed, need, next_step
 from turnout.cli.render.words import (
     BLOCKED,
     STATE_STYLES,
+    among,
     bar,
     count,
     gives,
@@ -64,9 +65,9 @@ def sentence(view: RolloutView, now: datetime) -> Text:
     elif view.plan is None:
         words = f"{view.summary or 'No worker has begun it yet'}; {_began(view)}."
     else:
-        where = f"Stage {view.stage + 1} of {len(view.plan.stages)}"
-        words = f"{where}: {percent(view.share)} of the users get {view.candidate}{_beside(view)}. "
-        words += f"{_standing(view)}; {_began(view)}."
+        users = f"{percent(view.share)} of the users{among(view.plan.stages[view.stage])}"
+        where = f"Stage {view.stage + 1} of {len(view.plan.stages)}: {users} get {view.candidate}{_beside(view)}"
+        words = f"{where}. {_standing(view)}; {_began(view)}."
     return Text(words, style=STATE_STYLES[view.state])
 
 

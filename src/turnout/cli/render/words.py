@@ -66,8 +66,17 @@ def percent(share: float) -> str:
 
 
 def gives(stage: Stage, share: float) -> str:
-    """What a stage gives the candidate: ``5 %`` of the users, or the requests of ``20 % in shadow``."""
-    return percent(share) if stage.shadow is None else f"{percent(stage.shadow.sample / TOTAL)} in shadow"
+    """What a stage gives the candidate: ``5 %``, ``5 % in beta``, or the requests of ``20 % in shadow``."""
+    return (
+        percent(share) + among(stage) if stage.shadow is None else f"{percent(stage.shadow.sample / TOTAL)} in shadow"
+    )
+
+
+def among(stage: Stage) -> str:
+    """Which users a share of ``stage`` is of, if not of all: `` in beta``."""
+    if stage.focus is not None:
+        return f" in {stage.focus}"
+    return " elsewhere" if any(segment.apart for segment in stage.segments) else ""
 
 
 def number(value: float | None) -> str:
