@@ -75,6 +75,31 @@ async def test_the_same_split_again_loads_nothing(caddy: CaddySite, http: httpx.
     assert loads(tmp_path) == before > 0
 
 
+class Dropping(httpx.AsyncHTTPTransport):
+    """Loses the answer to the first request of each method, after it has done its work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = set[str]()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if request.method in self.dropped:
+            return response
+        self.dropped.add(request.method)
+        await response.aclose()
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+
+
+async def test_an_answer_that_is_lost_is_asked_for_again(caddy: CaddySite) -> None:
+    """Caddy may close the connection over which it was told to load; what it does is then looked up."""
+    transport = Dropping()
+    async with httpx.AsyncClient(transport=transport) as http:
+        state = await router(caddy, http).apply(split(1, 10_000))
+    assert (state.drift, state.shares["green"]) == ((), 10_000)
+    assert transport.dropped == {"GET", "PATCH"}
+
+
 async def test_of_writers_at_once_the_newest_wins(caddy: CaddySite, http: httpx.AsyncClient) -> None:
     """Whatever the order in which they get through, an older change never replaces a newer one.
 
