@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import uuid4
 
 from temporalio import activity
 
+from activities.beating import heartbeats
 from activities.calendar import Calendar
 from activities.errors import as_application_error
 from turnout.analysis.checks import remembered
@@ -21,8 +21,6 @@ from turnout.domain.vigil import Progress, advance, as_of, asks_calendar, conclu
 from turnout.ports import Evidence, RolloutStore
 from workflows.messages import CalendarRequest
 from workflows.ports import Lookout
-
-_HEARTBEAT = 1.0
 
 
 class Panel(Protocol):
@@ -51,7 +49,7 @@ class StageLookout(Lookout):
     async def watch(self, request: WatchRequest) -> Observation:
         """See `Lookout.watch`."""
         vigil = _Vigil(request, resumed(request, _last_heartbeat(), _now()))
-        async with vigil.heartbeats():
+        async with heartbeats(lambda: interrupted(vigil.progress)):
             try:
                 return await self._until_decided(vigil)
             except asyncio.CancelledError:
@@ -113,21 +111,6 @@ class _Vigil:
     def __init__(self, request: WatchRequest, progress: Progress) -> None:
         self.request = request
         self.progress = progress
-
-    @asynccontextmanager
-    async def heartbeats(self) -> AsyncGenerator[None]:
-        task = asyncio.create_task(self._beat())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _beat(self) -> None:
-        while True:
-            activity.heartbeat(interrupted(self.progress))
-            await asyncio.sleep(_HEARTBEAT)
 
 
 def _last_heartbeat() -> Observation | None:

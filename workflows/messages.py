@@ -11,6 +11,8 @@ from turnout.domain.model import Frozen
 from turnout.domain.notices import News
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import RolloutState, State
+from turnout.domain.routing import Router
+from turnout.domain.splits import RouterSplit
 from turnout.domain.windows import Window
 
 TASK_QUEUE = "turnout"
@@ -112,6 +114,20 @@ class DeliveryReport(Frozen):
         if self.lagging:
             return f"{self.lagging} of {self.feeds} snapshot feeds have not passed the change on yet"
         return "every snapshot feed has passed the change on"
+
+
+class RouteRequest(Frozen):
+    """Asks to make ``router`` do ``split``. What has to be ``delivered`` is worth every further attempt."""
+
+    router: Router
+    split: RouterSplit
+    delivered: bool = False
+
+
+class Routed(Frozen):
+    """The router does as asked, servers that are down or out of service aside; ``text`` tells which."""
+
+    text: str
 
 
 class CommandRequest(Frozen):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.conftest import GRADUAL, Bench, Rollout, bench_on, canary
+from tests.workflows.conftest import BLUE_GREEN, GRADUAL, Bench, Rollout, bench_on, canary
 from tests.workflows.fakes import MemoryJournal
 from tests.workflows.script import (
     Answer,
@@ -23,6 +23,7 @@ from tests.workflows.script import (
     recovered,
     wins,
 )
+from turnout.domain.errors import Unavailable
 from turnout.domain.freezes import Freeze
 from turnout.domain.verdicts import Verdict
 
@@ -33,6 +34,15 @@ CANARY = canary(observation_period="0.4s")
 BY_HAND = canary(observation_period="0.4s", auto_promote=False, auto_rollback=False)
 SHADOW = GRADUAL | {"strategy": {"kind": "shadow", "duration": "0.4s", "sample": 20}}
 APPROVED = STEPS | {"approvals": [{"before": "50%", "by": "approver"}]}
+SWITCH_STRATEGY: dict[str, object] = {
+    **BLUE_GREEN["strategy"],  # type: ignore[dict-item]
+    "health": {"url": "http://127.0.0.1:9002/healthz", "interval": "0.1s"},
+    "switch_duration": "0.4s",
+    "bake": "0.4s",
+    "preview": None,
+}
+SWITCH = BLUE_GREEN | {"strategy": SWITCH_STRATEGY}
+SWITCH_BY_HAND = BLUE_GREEN | {"strategy": SWITCH_STRATEGY | {"auto_promote": False}}
 EVENTS = ["started", "advanced", "source_trouble", "paused", "rolled_back"]
 TOLD = STEPS | {"notify": [{"webhook": "https://ops.example/hooks", "secret": "$HOOK_SECRET", "events": EVENTS}]}
 COHORTS = STEPS | {
@@ -212,6 +222,31 @@ async def gradual_still_open(env: WorkflowEnvironment) -> Rollout:
     return rollout
 
 
+async def blue_green_completed(env: WorkflowEnvironment) -> Rollout:
+    """Every stage passes, and the router follows each."""
+    return await lived(env, SWITCH)
+
+
+async def blue_green_without_its_router(env: WorkflowEnvironment) -> Rollout:
+    """The router is away at a move, comes back, and is away again at the rollback, which waits for it."""
+    script = Script({1: [recovered(SOON), passes], 2: [quiet]})
+    async with bench_on(env, script) as bench:
+        rollout = await bench.start(SWITCH_BY_HAND)
+        await then(rollout, "awaiting_approval")
+        router = bench.routing.router
+        router.failure = Unavailable("no answer at /run/haproxy.sock")
+        await rollout.update("promote")
+        await bench.journal.recorded("held")
+        router.failure = None
+        await then(rollout, "advanced", 2)
+        router.failure = Unavailable("no answer at /run/haproxy.sock")
+        await rollout.signal("rollback", reason="complaints")
+        await bench.journal.recorded("held", 2)
+        router.failure = None
+        await rollout.ended()
+    return rollout
+
+
 async def gradual_told(env: WorkflowEnvironment) -> Rollout:
     """Every decision is told, but one that is refused and one that the only channel does not want."""
     trouble = [blocked(Verdict.SOURCE_ERROR, SOON), recovered(SOON), passes]
@@ -317,6 +352,8 @@ LIVES: tuple[Life, ...] = (
     gradual_cancelled,
     gradual_lost_its_flag,
     gradual_still_open,
+    blue_green_completed,
+    blue_green_without_its_router,
     gradual_told,
     gradual_in_its_time,
     cohort_adjusted,

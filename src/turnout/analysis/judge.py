@@ -74,6 +74,7 @@ def failed_source(gate: Gate, role: Role, error: Exception, before: Check | None
         missing="an answer of its source",
         breaches=before.breaches if before is not None else 0,
         all_breaches=before.all_breaches if before is not None else 0,
+        met=before.met if before is not None else 0,
     )
     return _check(gate, role, key, found).model_copy(
         update={"errors": (before.errors if before is not None else 0) + 1}
@@ -160,6 +161,7 @@ def _check(gate: Gate, role: Role, key: str, finding: Finding) -> Check:
         missing=finding.missing,
         breaches=finding.breaches,
         all_breaches=finding.all_breaches,
+        met=finding.met,
         dry_run=gate.dry_run,
         experiment=finding.experiment,
     )

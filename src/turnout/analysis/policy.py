@@ -56,7 +56,7 @@ def fails_by_chance(gate: Gate) -> bool:
     A single number, a scorecard and a dry run are none; the sample ratio and a test have an error rate of their own.
     """
     source = gate.source
-    tested = source.kind == "outcomes" or source.denominator is not None
+    tested = source.kind == "outcomes" or getattr(source, "denominator", None) is not None
     own_rate = gate.metric == SAMPLE_RATIO or gate.experiment is not None
     return tested and gate.score is None and not own_rate and not gate.dry_run
 

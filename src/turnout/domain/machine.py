@@ -193,6 +193,19 @@ def fenced(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
     return _note(plan, state, "ended", _Cause(at, f"failed: {why}"))
 
 
+def unrouted(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
+    """Hold a stage whose traffic the router has not taken; watching the stage goes on trying.
+
+    An end goes on, too: it is reported only once the router has it.
+    """
+    cause = _Cause(
+        at, f"the router has not taken the change, which is tried again: {why}", verdict=Verdict.SOURCE_ERROR
+    )
+    if state.ending is not None or state.state in _STANDING:
+        return _note(plan, state, "held", cause)
+    return _became(plan, state, State.HOLDING, "held", cause, blocked=Verdict.SOURCE_ERROR)
+
+
 def watch_request(plan: Plan, state: RolloutState) -> WatchRequest | None:
     """What to watch now; None when there is nothing to watch."""
     since = state.since or (state.last.at if state.last and state.state is State.WAITING_WINDOW else None)

@@ -10,15 +10,18 @@ import math
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, JsonValue, StringConstraints, model_validator
 
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.channels import Channel
 from turnout.domain.durations import Duration
 from turnout.domain.experiments import Experiment
 from turnout.domain.flags import Segment, Shadow
+from turnout.domain.health import Expectation, HealthProbe
 from turnout.domain.model import Frozen
-from turnout.domain.pointers import parse_pointer
+from turnout.domain.pointers import Pointer
+from turnout.domain.routing import Router, Timeout, Url
+from turnout.domain.splits import Preview
 from turnout.domain.windows import Window
 
 OnFail = Literal["rollback", "previous_stage", "pause"]
@@ -58,15 +61,6 @@ class PrometheusSource(Frozen):
     timeout: Duration = timedelta(seconds=10)
 
 
-def _pointer(text: str) -> str:
-    parse_pointer(text)
-    return text
-
-
-Pointer = Annotated[str, AfterValidator(_pointer)]
-"""A path into a JSON document; see `turnout.domain.pointers`."""
-
-
 class JsonSource(Frozen):
     """Any HTTP endpoint that answers JSON; ``pointer`` walks to the number: ``data.items[0].value``.
 
@@ -83,7 +77,38 @@ class JsonSource(Frozen):
     timeout: Duration = timedelta(seconds=10)
 
 
-Source = Annotated[OutcomeSource | PrometheusSource | JsonSource, Field(discriminator="kind")]
+class HttpSource(Frozen):
+    """The health of a service: 1 for an answer to a GET that is as expected, 0 for any other and for none at all.
+
+    A gate on it passes with ``consecutive`` good answers in a row, and not before; how many bad ones in a row make it
+    fail is the gate's own ``consecutive``.
+    """
+
+    kind: Literal["http"]
+    url: Url
+    expect: Expectation = Expectation()
+    consecutive: int = Field(default=3, ge=1, le=100)
+    timeout: Timeout = timedelta(seconds=2)
+
+    @property
+    def probe(self) -> HealthProbe:
+        """What is asked each time."""
+        return HealthProbe(url=self.url, expect=self.expect, consecutive=self.consecutive, timeout=self.timeout)
+
+
+class RouterSource(Frozen):
+    """Whether the router does as the stage says: 1 if it does, 0 if it did not; it is set right then.
+
+    Every stage of a plan with a router has a signal on it; nobody writes one.
+    """
+
+    kind: Literal["router"]
+    router: Router
+
+
+Source = Annotated[
+    OutcomeSource | PrometheusSource | JsonSource | HttpSource | RouterSource, Field(discriminator="kind")
+]
 
 
 class ScoredMetric(Frozen):
@@ -180,6 +205,8 @@ class Gate(Frozen):
             return f"score of {len(self.score.metrics)} metrics ≥ {self.score.passing:g}"
         if self.metric == SAMPLE_RATIO:
             return "users split as planned"
+        if self.source.kind == "router":
+            return "the router does as planned"
         subject = self.metric if self.quantile is None else f"p{self.quantile * 100:g} of {self.metric}"
         subject = subject if self.arm is None else f"{subject} of {self.arm}"
         if self.versus is not None:
@@ -228,7 +255,8 @@ class Stage(Frozen):
     ``hold`` counts only time in which the evidence was watched. ``deadline`` bounds the time beyond the hold (or
     without a source) before ``on_*`` applies. ``approval`` and ``manual`` are conditions for entering the stage:
     ``manual`` waits for ``promote``. It is entered within ``windows`` only (none: at any time); those of the last stage
-    are also those of completing the rollout.
+    are also those of completing the rollout. ``preview`` is for the plan's router: requests that get one variant
+    whatever the weights.
     """
 
     name: str
@@ -250,6 +278,7 @@ class Stage(Frozen):
     manual: bool = False
     windows: tuple[Window, ...] = ()
     max_attempts: int = Field(default=3, ge=1)
+    preview: Preview | None = None
 
     @property
     def watched(self) -> dict[str, int]:
@@ -265,6 +294,9 @@ class Plan(Frozen):
     A rollout that completes makes the candidate the flag's stable variant (``end: adopt``), leaves the traffic of its
     last stage as it is (``stay``), or gives everybody stable (``return``). ``follow_up`` is the spec of the rollout
     that ships the winner of a test, without its candidate.
+
+    ``router`` moves the requests of every stage; without one, and with one of kind ``resolver``, the flag's
+    assignments alone do.
     """
 
     flag: str
@@ -274,6 +306,7 @@ class Plan(Frozen):
     stages: tuple[Stage, ...] = Field(min_length=1)
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     end: Literal["adopt", "stay", "return"] = "adopt"
+    router: Router | None = None
     notify: tuple[Channel, ...] = ()
     start_at: AwareDatetime | None = None
     follow_up: dict[str, JsonValue] | None = None

@@ -57,9 +57,13 @@ class FractionReading:
 
 @dataclass(frozen=True, slots=True)
 class PointReading:
-    """One aggregated number without a sample; None when the source has no value (absent, NaN, empty)."""
+    """One aggregated number without a sample; None when the source has no value (absent, NaN, empty).
+
+    ``note`` says in words what lies behind the number, where there is something to say.
+    """
 
     value: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

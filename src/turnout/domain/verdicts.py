@@ -78,6 +78,8 @@ class Check(Frozen):
     missing: str = ""
     breaches: int = 0
     all_breaches: int = 0
+    met: int = 0
+    """Readings within the limit in a row."""
     errors: int = 0
     latched: bool = False
     dry_run: bool = False

@@ -18,6 +18,7 @@ from turnout.domain.readings import (
     SeriesReading,
     SplitReading,
 )
+from turnout.domain.splits import RouterSplit
 
 __all__ = [
     "ArmReading",
@@ -38,7 +39,7 @@ class Question:
 
     ``weights`` are those of the users it is about, by variant in 1/100000; ``hold`` is the stage's planned length, and
     ``over`` says that as much was watched. It is about users outside every segment, those in ``segment``, or about
-    what was made in ``shadow``.
+    what was made in ``shadow``. ``split`` is what a router has to do, for a gate on one.
     """
 
     gate: Gate
@@ -53,6 +54,7 @@ class Question:
     over: bool = False
     segment: str | None = None
     shadow: bool = False
+    split: RouterSplit | None = None
 
     @property
     def candidate_arm(self) -> str:

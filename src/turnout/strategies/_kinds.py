@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from turnout.strategies.ab_test import AbTest
+from turnout.strategies.blue_green import BlueGreen
 from turnout.strategies.canary import Canary
 from turnout.strategies.cohort import Cohort
 from turnout.strategies.geographic import Geographic
@@ -15,5 +16,5 @@ from turnout.strategies.multivariate import Multivariate
 from turnout.strategies.shadow import Shadow
 
 Strategy = Annotated[
-    Canary | Gradual | Shadow | Cohort | Geographic | AbTest | Multivariate, Field(discriminator="kind")
+    BlueGreen | Canary | Gradual | Shadow | Cohort | Geographic | AbTest | Multivariate, Field(discriminator="kind")
 ]

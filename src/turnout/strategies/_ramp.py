@@ -11,6 +11,7 @@ from turnout.domain.gates import completed, needs_both_arms
 from turnout.domain.metrics import AGREEMENT
 from turnout.domain.plan import SAMPLE_RATIO, Approval, Gate, OnFail, Plan, Recourse, Stage
 from turnout.domain.spec import Policies
+from turnout.strategies._steered import without_the_split
 
 TOTAL = 100_000
 LEAST_DEADLINE = timedelta(minutes=10)
@@ -94,6 +95,7 @@ def stage_of(spec: Policies, traffic: dict[str, int], step: Step) -> Stage:
 
 def along(spec: Policies, plan: Plan) -> Plan:
     """``plan`` with what ``spec`` asks, how often and within which bounds: other questions on the same way."""
+    spec = without_the_split(spec, plan.router)
     stages = tuple(_asking(spec, stage, plan.share(index) * 100) for index, stage in enumerate(plan.stages))
     return plan.model_copy(update={"stages": stages, "bounds": spec.bounds})
 
@@ -129,9 +131,9 @@ def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
 def askable(gates: Sequence[Gate], share: float) -> tuple[Gate, ...]:
     """The gates that can be asked at ``share`` percent, complete.
 
-    At 100 no stable traffic is left to compare with, and how alike answers are is known in shadow alone.
+    At 0 and at 100 one of both has no traffic to compare with, and how alike answers are is known in shadow alone.
     """
-    asked = (gate for gate in gates if share < 100 or not needs_both_arms(gate))
+    asked = (gate for gate in gates if 0 < share < 100 or not needs_both_arms(gate))
     return tuple(completed(gate) for gate in asked if not of_shadow(gate))
 
 

@@ -65,6 +65,7 @@ class Finding:
     breaches: int = 0
     all_breaches: int = 0
     experiment: ExperimentResult | None = None
+    met: int = 0
 
 
 @dataclass(frozen=True, slots=True)

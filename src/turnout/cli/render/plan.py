@@ -15,6 +15,7 @@ from turnout.domain.bucketing import TOTAL
 from turnout.domain.channels import Channel
 from turnout.domain.experiments import Experiment
 from turnout.domain.plan import SAMPLE_RATIO, Gate, Plan, Stage, Undecided
+from turnout.domain.routing import Resolver
 from turnout.domain.windows import next_open
 
 ACTS: dict[Undecided, str] = {
@@ -83,6 +84,7 @@ def plan_view(plan: Plan, start: datetime) -> RenderableType:
         ("Guardrails, watched all the time:", _asked(plan, [stage.guardrails for stage in plan.stages])),
         ("Moves forward within:", _times(plan)),
         ("When a stage cannot be decided by its deadline:", _undecided(plan.stages[0])),
+        ("Router:", _routed(plan)),
     ):
         if lines or title not in _ONLY_IF_ANY:
             parts += [Text(), Text(title), *(Text(f"  {line}") for line in lines or ["none"])]
@@ -96,7 +98,7 @@ def _told(channel: Channel) -> str:
     return f"{channel.label}: {events}"
 
 
-_ONLY_IF_ANY = frozenset({"Moves forward within:"})
+_ONLY_IF_ANY = frozenset({"Moves forward within:", "Router:"})
 
 
 def _times(plan: Plan) -> list[str]:
@@ -129,7 +131,7 @@ def _stages(dates: Sequence[StageDate]) -> Table:
     shown = minute if all(date.stage.hold >= timedelta(hours=1) for date in dates) else moment
     for number, date in enumerate(dates, 1):
         grid.add_row(
-            str(number),
+            f"{number} {_name(date.stage)}".strip(),
             gives(date.stage, date.share),
             span(date.stage.hold),
             shown(date.begins),
@@ -138,6 +140,24 @@ def _stages(dates: Sequence[StageDate]) -> Table:
             failed_gate(date.stage, number == 1),
         )
     return grid
+
+
+def _name(stage: Stage) -> str:
+    """The stage's name where it says more than its share."""
+    shares = {f"{weight / 1000:g} %" for weight in stage.weights.values()}
+    return "" if stage.name in shares else stage.name
+
+
+def _routed(plan: Plan) -> list[str]:
+    """What a router does, if there is one."""
+    if plan.router is None or isinstance(plan.router, Resolver):
+        return []
+    lines = [f"{plan.router.kind}: every change of traffic goes to it; what it does otherwise is set right"]
+    previews: dict[str, list[int]] = {}
+    for number, stage in enumerate(plan.stages, 1):
+        if stage.preview is not None:
+            previews.setdefault(f"preview: {stage.preview}", []).append(number)
+    return lines + [text + _where(found, len(plan.stages)) for text, found in previews.items()]
 
 
 def needs(stage: Stage) -> str:
@@ -188,7 +208,9 @@ def _sample(gate: Gate) -> Iterator[str]:
     if gate.experiment is not None:
         yield from _trial(gate.experiment)
         return
-    if gate.source.kind != "outcomes":
+    if gate.source.kind == "router":
+        yield f"read from {gate.source.router.kind}"
+    elif gate.source.kind != "outcomes":
         yield f"from {gate.source.kind} at {gate.source.url}"
     elif gate.metric != SAMPLE_RATIO and gate.score is None:
         yield f"from {count(gate.min_samples, 'outcome')} of {count(gate.min_units, 'user')}"
