@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.decisions.figures import Figure
 from benchmarks.decisions.plots import PLOTS
-from benchmarks.decisions.result import Requirement, Result
+from benchmarks.decisions.result import Result
 
 _PROMISE = """\
 # Decisions
