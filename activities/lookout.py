@@ -17,7 +17,7 @@ from turnout.analysis.checks import remembered
 from turnout.domain.freezes import Opening
 from turnout.domain.rollout import Observation, WatchRequest
 from turnout.domain.verdicts import Check
-from turnout.domain.vigil import Progress, advance, asks_calendar, conclude, interrupted, next_check, resumed
+from turnout.domain.vigil import Progress, advance, as_of, asks_calendar, conclude, interrupted, next_check, resumed
 from turnout.ports import Evidence, RolloutStore
 from workflows.messages import CalendarRequest
 from workflows.ports import Lookout
@@ -61,7 +61,8 @@ class StageLookout(Lookout):
     async def _until_decided(self, vigil: _Vigil) -> Observation:
         memory = await self._remembered(vigil.request)
         while True:
-            checks = await self._panel.ask(vigil.request, _now(), memory)
+            now = _now()
+            checks = await self._panel.ask(as_of(vigil.request, vigil.progress, now), now, memory)
             memory = remembered(checks)
             vigil.progress = advance(vigil.request, vigil.progress, checks, _now())
             with as_application_error():
@@ -72,15 +73,15 @@ class StageLookout(Lookout):
                     vigil.progress.clock.counted,
                     vigil.progress.at,
                 )
-                seen = conclude(vigil.request, vigil.progress, checks, await self._opening(vigil))
+                seen = conclude(vigil.request, vigil.progress, checks, await self._opening(vigil, checks))
                 if seen is not None:
                     return await self._with_evidence(vigil.request, seen, checks)
             await asyncio.sleep(next_check(vigil.request, vigil.progress).total_seconds())
 
-    async def _opening(self, vigil: _Vigil) -> Opening | None:
+    async def _opening(self, vigil: _Vigil, checks: Sequence[Check]) -> Opening | None:
         """Whether traffic may move forward, where that matters now."""
         request = vigil.request
-        if request.windows is None or not asks_calendar(request, vigil.progress):
+        if request.windows is None or not asks_calendar(request, vigil.progress, checks):
             return None
         return await self._calendar.opening(request.flag, request.windows, vigil.progress.at)
 

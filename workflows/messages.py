@@ -40,13 +40,15 @@ class Carried(Frozen):
 class RolloutInput(Frozen):
     """Starts a rollout: the spec as written, and who starts it.
 
-    ``history_limit`` is the number of events after which the workflow continues as new at the latest.
+    ``history_limit`` is the number of events after which the workflow continues as new at the latest. A rollout that
+    ships the winner of a test continues the test's workflow and has a ``rollout_id`` of its own.
     """
 
     spec: dict[str, JsonValue]
     started_by: str = "unknown"
     history_limit: int = Field(default=4000, ge=50)
     carried: Carried | None = None
+    rollout_id: str | None = None
 
 
 class RolloutResult(Frozen):

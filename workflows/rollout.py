@@ -63,7 +63,9 @@ class RolloutWorkflow(Commands):
         self._state = (
             carried.state
             if carried
-            else RolloutState(rollout_id=workflow.info().first_execution_run_id, started_by=request.started_by)
+            else RolloutState(
+                rollout_id=request.rollout_id or workflow.info().first_execution_run_id, started_by=request.started_by
+            )
         )
         self._revision = 0
         self._split: RouterSplit | None = None
@@ -97,6 +99,7 @@ class RolloutWorkflow(Commands):
             if self._may_hand_over() and self._history_is_long():
                 await self._hand_over(plan)
         await self._drain(plan)
+        self._follow_up(plan)
         last = self._state.last
         return RolloutResult(
             rollout_id=self._state.rollout_id,
@@ -362,6 +365,20 @@ class RolloutWorkflow(Commands):
         if self._may_hand_over():
             carried = Carried(plan=plan, state=self._state)
             workflow.continue_as_new(self._request.model_copy(update={"carried": carried}))
+
+    def _follow_up(self, plan: Plan) -> None:
+        """Go on as the rollout that ships the winner: under the same workflow id, so that no other one can come in."""
+        spec, state = machine.follow_up(plan, self._state), self._state
+        if spec is None:
+            return
+        request = RolloutInput(
+            spec=spec,
+            started_by=state.started_by,
+            history_limit=self._request.history_limit,
+            rollout_id=f"{state.rollout_id}-ship",
+        )
+        told = {"strategy": "gradual", "candidate": state.winner, "stable": plan.stable, "started_by": state.started_by}
+        workflow.continue_as_new(request, memo=told)
 
     def _show(self, plan: Plan) -> None:
         """Make the rollout findable and readable in Temporal's own tools."""

@@ -10,7 +10,19 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.conftest import BLUE_GREEN, GRADUAL, Bench, Rollout, bench_on, canary
 from tests.workflows.fakes import MemoryJournal
-from tests.workflows.script import Answer, Script, blocked, endless, fails, guardrail, overdue, passes, quiet, recovered
+from tests.workflows.script import (
+    Answer,
+    Script,
+    blocked,
+    endless,
+    fails,
+    guardrail,
+    overdue,
+    passes,
+    quiet,
+    recovered,
+    wins,
+)
 from turnout.domain.errors import Unavailable
 from turnout.domain.freezes import Freeze
 from turnout.domain.verdicts import Verdict
@@ -52,6 +64,10 @@ REGIONS = STEPS | {
     }
 }
 SHORTEST_HISTORY = 50
+MEASURED = {"metrics": ["success_rate"], "minimum_sample_size": 1000, "max_duration": "0.4s"}
+AB_TEST = {k: v for k, v in GRADUAL.items() if k != "gates"} | {"strategy": {"kind": "ab_test", **MEASURED}}
+ARMS = {"allocation": {"lightrag": 30, "hybrid": 30, "perplexity": 40}, "control": "perplexity"}
+MULTIVARIATE = {"flag": "answer-engine", "strategy": {"kind": "multivariate", **ARMS, **MEASURED}}
 
 Life = Callable[[WorkflowEnvironment], Awaitable[Rollout]]
 
@@ -293,6 +309,35 @@ async def geographic_completed(env: WorkflowEnvironment) -> Rollout:
     return await lived(env, REGIONS)
 
 
+async def ab_test_completed(env: WorkflowEnvironment) -> Rollout:
+    """The candidate wins; users return."""
+    return await lived(env, AB_TEST, Script({0: [wins("lightrag")]}))
+
+
+async def ab_test_kept(env: WorkflowEnvironment) -> Rollout:
+    """Paused and resumed on the way; then the control is kept."""
+    async with bench_on(env, Script({0: [endless, fails]}, standing=[endless])) as bench:
+        rollout = await bench.start(AB_TEST)
+        await bench.journal.recorded("started")
+        await rollout.busy_with({"watch_stage"})
+        await rollout.update("pause")
+        await rollout.busy_with({"watch_stage"})
+        await rollout.update("resume")
+        await rollout.ended()
+    return rollout
+
+
+async def multivariate_completed(env: WorkflowEnvironment) -> Rollout:
+    """An arm that is not the first one wins."""
+    return await lived(env, MULTIVARIATE, Script({0: [wins("hybrid")]}))
+
+
+async def ab_test_shipped(env: WorkflowEnvironment) -> Rollout:
+    """The winner is shipped by a rollout that goes on in the same workflow."""
+    strategy = {"kind": "ab_test", **MEASURED, "ship_winner": {"stages": [50, 100], "stage_duration": "0.4s"}}
+    return await lived(env, STEPS | {"strategy": strategy}, Script({0: [wins("lightrag"), passes]}))
+
+
 LIVES: tuple[Life, ...] = (
     canary_completed,
     canary_rolled_back,
@@ -313,4 +358,8 @@ LIVES: tuple[Life, ...] = (
     gradual_in_its_time,
     cohort_adjusted,
     geographic_completed,
+    ab_test_completed,
+    ab_test_kept,
+    multivariate_completed,
+    ab_test_shipped,
 )

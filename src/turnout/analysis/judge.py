@@ -12,6 +12,7 @@ from turnout.analysis import wording
 from turnout.analysis.methods import (
     counted,
     differences,
+    experiment,
     first_errors,
     fixed,
     means,
@@ -25,7 +26,15 @@ from turnout.analysis.methods.finding import Finding
 from turnout.analysis.methods.minutes import sound
 from turnout.analysis.policy import Alphas, alphas_of, by_first_errors
 from turnout.domain.plan import Gate
-from turnout.domain.readings import ArmReading, FractionReading, PointReading, Reading, SeriesReading, SplitReading
+from turnout.domain.readings import (
+    ArmReading,
+    ExperimentReading,
+    FractionReading,
+    PointReading,
+    Reading,
+    SeriesReading,
+    SplitReading,
+)
 from turnout.domain.stats import ArmStats
 from turnout.domain.verdicts import Check, Verdict
 
@@ -78,6 +87,8 @@ def _by_method(gate: Gate, reading: Reading, alphas: Alphas, before: Check | Non
             return split.judged(gate, reading, alphas)
         case SeriesReading():
             return score.scored(gate, reading)
+        case ExperimentReading():
+            return experiment.judged(gate, reading, before)
         case PointReading():
             return numbers.judged(gate, reading, before)
         case FractionReading() if gate.method == "fixed":
@@ -152,6 +163,7 @@ def _check(gate: Gate, role: Role, key: str, finding: Finding) -> Check:
         all_breaches=finding.all_breaches,
         met=finding.met,
         dry_run=gate.dry_run,
+        experiment=finding.experiment,
     )
 
 

@@ -25,7 +25,7 @@ class GateSpec(Gate):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         special = {SAMPLE_RATIO: _split_faults, SCORE: _score_faults}
-        rules = (special.get(self.metric, _metric_faults), _source_faults, _certainty_faults)
+        rules = (special.get(self.metric, _metric_faults), _source_faults, _certainty_faults, _trial_faults)
         faults = [fault for rule in rules for fault in rule(self)]
         if faults:
             raise Faults(faults)
@@ -209,6 +209,13 @@ def _number_faults(source: PrometheusSource | JsonSource) -> Iterator[Problem]:
     counts = (source.numerator is not None, source.denominator is not None)
     if (query is not None) == any(counts) or any(counts) != all(counts):
         yield Problem("source", f"needs either {field}, or numerator and denominator", "write one of the two")
+
+
+def _trial_faults(gate: Gate) -> Iterator[Problem]:
+    for name in ("experiment", "arm"):
+        if getattr(gate, name) is not None:
+            why = "is what the strategies ab_test and multivariate write into their plan"
+            yield Problem(name, why, "remove it, and use one of these strategies")
 
 
 def _certainty_faults(gate: Gate) -> Iterator[Problem]:

@@ -66,4 +66,13 @@ class PointReading:
     note: str = ""
 
 
-Reading = ArmReading | SplitReading | SeriesReading | FractionReading | PointReading
+@dataclass(frozen=True, slots=True)
+class ExperimentReading:
+    """The statistics of every metric of a test by metric and arm, the users of each arm, and whether its time is up."""
+
+    metrics: Mapping[str, Mapping[str, ArmStats]]
+    users: Mapping[str, int]
+    over: bool = False
+
+
+Reading = ArmReading | SplitReading | SeriesReading | FractionReading | PointReading | ExperimentReading

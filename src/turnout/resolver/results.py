@@ -15,7 +15,17 @@ ErrorCode = Literal["FLAG_NOT_FOUND", "GENERAL", "INVALID_CONTEXT"]
 """OpenFeature's codes for what can go wrong."""
 
 Source = Literal[
-    "not_found", "disabled", "stopped", "static", "rule", "holdout", "layer", "segment", "traffic", "error"
+    "not_found",
+    "disabled",
+    "stopped",
+    "static",
+    "rule",
+    "holdout",
+    "layer",
+    "exposure",
+    "segment",
+    "traffic",
+    "error",
 ]
 """Which part of a flag decided."""
 
@@ -26,7 +36,8 @@ class Resolution(NamedTuple):
     ``variant`` and ``value`` are None when the caller's own default applies (errors, and disabled flags). The value and
     the metadata are shared with the snapshot: read them, never change them. ``metadata`` holds that of the flag set and
     of the flag (see ``turnout.domain.snapshot``) and ``decidedBy``: ``static``, ``stopped``, ``rule:<name>``,
-    ``holdout:<name>``, ``layer:<name>``, ``segment:<name>``, ``traffic``, ``default`` or ``disabled``.
+    ``holdout:<name>``, ``layer:<name>``, ``exposure:test``, ``segment:<name>``, ``traffic``, ``default`` or
+    ``disabled``.
     """
 
     key: str

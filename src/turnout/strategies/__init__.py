@@ -21,20 +21,24 @@ from turnout.strategies._pipeline import Part, PartSpec, concatenated
 from turnout.strategies._ramp import along, of_shadow
 from turnout.strategies._routers import router_faults, router_of
 from turnout.strategies._steered import UNKNOWN_STABLE, steered, without_the_split
+from turnout.strategies.ab_test import AbTest
 from turnout.strategies.blue_green import BlueGreen
 from turnout.strategies.canary import Canary
 from turnout.strategies.cohort import Cohort
 from turnout.strategies.geographic import Geographic
 from turnout.strategies.gradual import Gradual
+from turnout.strategies.multivariate import Multivariate, with_candidate
 from turnout.strategies.shadow import Shadow
 
 __all__ = [
     "UNKNOWN_STABLE",
+    "AbTest",
     "BlueGreen",
     "Canary",
     "Cohort",
     "Geographic",
     "Gradual",
+    "Multivariate",
     "RolloutSpec",
     "Shadow",
     "along",
@@ -55,6 +59,11 @@ class RolloutSpec(Policies):
         if strategy is None and info.data.get("pipeline") == ():
             raise PydanticCustomError("missing", "is required")
         return strategy
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_candidate(cls, document: object) -> object:
+        return with_candidate(document)
 
     @model_validator(mode="after")
     def _fits_its_way(self) -> Self:

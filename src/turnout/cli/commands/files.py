@@ -103,7 +103,7 @@ def _finding(session: Session, source: str, offline: bool) -> Finding:
 
 def _rollout_finding(session: Session, document: Document, offline: bool) -> Finding:
     spec = read_spec(document)
-    compiled, problems, note = compile_plan(spec, UNKNOWN_STABLE), tuple[Problem, ...](), ""
+    compiled, problems, note = _compiled(document, spec, UNKNOWN_STABLE), tuple[Problem, ...](), ""
     if not offline:
         try:
             with session.api(_PATIENCE) as api:

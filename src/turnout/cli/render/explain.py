@@ -72,6 +72,8 @@ def decided(explanation: Explanation) -> str:
             return f"decided by holdout {explanation.name}, which no rollout includes: the stable variant"
         case "layer":
             return f"decided by layer {explanation.name}, in whose other part the user is: the stable variant"
+        case "exposure":
+            return "decided by the test, which does not include the user: the stable variant"
         case "traffic":
             by = f", which rollout {explanation.rollout} moves" if explanation.rollout else ""
             return f"decided by the split of the traffic{by}" if explanation.slices else "decided by the flag's serve"

@@ -10,9 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from turnout.cli.render.words import count, gives, minute, moment, spaced, span, table
+from turnout.cli.render.words import count, gives, minute, moment, percent, spaced, span, table
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.channels import Channel
+from turnout.domain.experiments import Experiment
 from turnout.domain.plan import SAMPLE_RATIO, Gate, Plan, Stage, Undecided
 from turnout.domain.routing import Resolver
 from turnout.domain.windows import next_open
@@ -57,15 +58,27 @@ def total(plan: Plan) -> timedelta:
 
 def headline(plan: Plan) -> str:
     """The plan in one sentence."""
+    trial = trial_of(plan)
+    if trial is not None:
+        return (
+            f"{spaced(plan.strategy)} of {plan.flag}: {', '.join(trial.treatments)} versus {trial.control}, "
+            f"{trial.sample:,} users, {span(total(plan))} at the most"
+        )
     return (
         f"{spaced(plan.strategy)} of {plan.flag} from {plan.stable} to {plan.candidate}: "
         f"{count(len(plan.stages), 'stage')}, {span(total(plan))} at the least"
     )
 
 
+def trial_of(plan: Plan) -> Experiment | None:
+    """The test that ``plan`` is about, if it is one."""
+    return next((gate.experiment for stage in plan.stages for gate in stage.gates if gate.experiment), None)
+
+
 def plan_view(plan: Plan, start: datetime) -> RenderableType:
     """The stages with their dates, what is asked of them, and what happens when it is not met."""
     parts: list[RenderableType] = [Text(headline(plan), style="bold"), Text(), _stages(schedule(plan, start))]
+    parts += [Text(line) for line in _arms(plan)]
     for title, lines in (
         ("Gates, asked at the end of a stage:", _asked(plan, [stage.gates for stage in plan.stages])),
         ("Guardrails, watched all the time:", _asked(plan, [stage.guardrails for stage in plan.stages])),
@@ -96,6 +109,19 @@ def _times(plan: Plan) -> list[str]:
             stages.setdefault(window.text, []).append(number)
     lines = [text + _where(found, len(plan.stages)) for text, found in stages.items()]
     return lines + ([f"begins on {minute(plan.start_at)}"] if plan.start_at is not None else [])
+
+
+def _arms(plan: Plan) -> Iterator[str]:
+    """The shares of a test, whom it includes, and what follows its winner."""
+    trial, stage = trial_of(plan), plan.stages[0]
+    if trial is None:
+        return
+    shares = ", ".join(f"{arm} {percent(weight / TOTAL)}" for arm, weight in trial.arms.items())
+    yield ""
+    yield f"Arms: {shares} of {percent(stage.exposed / TOTAL)} of all users."
+    ends = {"return": "everybody gets {}", "stay": "the shares stay", "adopt": "it becomes stable"}
+    then = "; then a gradual rollout ships it" if plan.follow_up is not None else ""
+    yield f"After a winner: {ends[plan.end].format(plan.stable)}{then}."
 
 
 def _stages(dates: Sequence[StageDate]) -> Table:
@@ -179,6 +205,9 @@ def gate_line(gate: Gate) -> str:
 
 
 def _sample(gate: Gate) -> Iterator[str]:
+    if gate.experiment is not None:
+        yield from _trial(gate.experiment)
+        return
     if gate.source.kind == "router":
         yield f"read from {gate.source.router.kind}"
     elif gate.source.kind != "outcomes":
@@ -187,6 +216,20 @@ def _sample(gate: Gate) -> Iterator[str]:
         yield f"from {count(gate.min_samples, 'outcome')} of {count(gate.min_units, 'user')}"
     if gate.score is None and gate.source.kind == "outcomes":
         yield _certainty(gate)
+
+
+def _trial(trial: Experiment) -> Iterator[str]:
+    """How many users a test takes, how sure it is, and what it asks of each metric."""
+    yield f"from {trial.sample:,} users of all arms"
+    yield f"error rate {trial.significance:g}, power {trial.power:g}"
+    if len(trial.looks) > 1:
+        looks = ", ".join(percent(look) for look in trial.looks)
+        yield f"looks at {looks} of the sample ({spaced(trial.spending)})"
+    for metric in trial.metrics:
+        if metric.goal == "not_worse":
+            yield f"{metric.metric} not worse by more than {metric.margin or 0:g}"
+        elif metric.smallest_effect is not None:
+            yield f"{metric.metric} better, {metric.smallest_effect:g} matters"
 
 
 def _certainty(gate: Gate) -> str:
