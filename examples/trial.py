@@ -22,7 +22,7 @@ from turnout.cli.render.report_page import page
 from turnout.domain.reporting import Report
 
 FOLDER: Final = Path(__file__).parent
-USERS: Final = {"ab_test": 600, "multivariate": 3000}
+USERS: Final = {"ab_test": 600, "multivariate": 2400}
 """Samples that make tests of weeks last seconds."""
 
 TRUTH: Final[Mapping[str, tuple[float, float]]] = {

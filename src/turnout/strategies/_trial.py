@@ -23,7 +23,7 @@ from turnout.domain.sample_size import Wanted
 from turnout.domain.spec import Percentage, Policies
 from turnout.strategies._ramp import LEAST_DEADLINE, askable, growing_to_all, with_the_split
 
-_OWN: Final = {"strategy", "pipeline", "candidate", "gates"}
+_OWN: Final = {"strategy", "pipeline", "candidate", "gates", "start_at"}
 """What of its spec is the test's own, and not that of the rollout which ships its winner."""
 
 _BOTH_ARMS: Final = 50.0

@@ -9,10 +9,11 @@ import pytest
 
 from tests.unit.domain.watching import HOUR, START, after, check, gate, over, request, stage, step
 from turnout.domain.experiments import EXPERIMENT, Experiment, ExperimentResult, MetricUnderTest, Recommendation
+from turnout.domain.freezes import Closed, Opening
 from turnout.domain.plan import Gate
 from turnout.domain.rollout import WatchRequest
 from turnout.domain.verdicts import Check, Verdict
-from turnout.domain.vigil import Progress, as_of, conclude
+from turnout.domain.vigil import Progress, as_of, asks_calendar, conclude
 
 TRIAL = Gate(
     metric=EXPERIMENT,
@@ -89,6 +90,22 @@ def test_other_gates_are_asked_at_the_result() -> None:
     open_ = conclude(trial(gate()), after(HOUR), [found(Verdict.PASS), check(Verdict.INCONCLUSIVE)])
     assert open_ is not None
     assert open_.kind == "blocked"
+
+
+def test_a_result_waits_for_its_window() -> None:
+    """The calendar is asked as soon as the result is there; a pass waits for it, and keeps its winner when it opens."""
+    asked = request(stage((TRIAL,)), windows=())
+    assert asks_calendar(asked, after(HOUR), [found(Verdict.PASS)])
+    assert not asks_calendar(asked, after(HOUR), [found(Verdict.INCONCLUSIVE, "waiting")])
+    shut = Closed(why="frozen", opens_at=START + 9 * HOUR)
+    seen = conclude(asked, after(HOUR), [found(Verdict.PASS)], Opening(closed=shut))
+    assert seen is not None
+    assert (seen.kind, seen.closed) == ("waiting", shut)
+    waiting = asked.model_copy(update={"closed": shut, "counting": False})
+    assert conclude(waiting, after(HOUR), [found(Verdict.PASS)], Opening(closed=shut)) is None
+    opened = conclude(waiting, after(HOUR), [found(Verdict.PASS)], Opening())
+    assert opened is not None
+    assert (opened.kind, opened.verdict, opened.winner) == ("judged", Verdict.PASS, "lightrag")
 
 
 def test_the_clock_of_a_question() -> None:
