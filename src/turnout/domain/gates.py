@@ -204,18 +204,18 @@ def _source_faults(gate: Gate) -> Iterator[Problem]:
             yield Problem(name, why, "put it into the query and write min or max", _shown(getattr(gate, name)))
 
 
-def _number_faults(source: PrometheusSource | JsonSource) -> Iterator[Problem]:
-    field, query = ("query", source.query) if source.kind == "prometheus" else ("pointer", source.pointer)
-    counts = (source.numerator is not None, source.denominator is not None)
-    if (query is not None) == any(counts) or any(counts) != all(counts):
-        yield Problem("source", f"needs either {field}, or numerator and denominator", "write one of the two")
-
-
 def _trial_faults(gate: Gate) -> Iterator[Problem]:
     for name in ("experiment", "arm"):
         if getattr(gate, name) is not None:
             why = "is what the strategies ab_test and multivariate write into their plan"
             yield Problem(name, why, "remove it, and use one of these strategies")
+
+
+def _number_faults(source: PrometheusSource | JsonSource) -> Iterator[Problem]:
+    field, query = ("query", source.query) if source.kind == "prometheus" else ("pointer", source.pointer)
+    counts = (source.numerator is not None, source.denominator is not None)
+    if (query is not None) == any(counts) or any(counts) != all(counts):
+        yield Problem("source", f"needs either {field}, or numerator and denominator", "write one of the two")
 
 
 def _certainty_faults(gate: Gate) -> Iterator[Problem]:

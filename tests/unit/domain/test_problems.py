@@ -32,8 +32,8 @@ def told(document: dict[str, Any]) -> list[str]:
         ({"strategy": {"kind": "canari"}}, "strategy.kind: unknown kind (got canari); did you mean canary?"),
         (
             {"strategy": {}},
-            "strategy: needs a kind; "
-            "one of blue_green, canary, gradual, shadow, cohort, geographic, ab_test, multivariate",
+            "strategy: needs a kind; one of blue_green, canary, gradual, shadow, cohort, geographic, ab_test, "
+            "multivariate",
         ),
         (
             {"strategy": {"kind": "canary", "percent": 5}},

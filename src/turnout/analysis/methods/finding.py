@@ -64,8 +64,8 @@ class Finding:
     missing: str = ""
     breaches: int = 0
     all_breaches: int = 0
-    met: int = 0
     experiment: ExperimentResult | None = None
+    met: int = 0
 
 
 @dataclass(frozen=True, slots=True)
