@@ -40,6 +40,9 @@ def steered(plan: Plan, router: Router | None, path: str) -> Plan:
     if any(stage.segments for stage in plan.stages):
         why = "sees no segments of users, which this rollout moves one by one"
         problems.append(Problem(path, why, "leave it out, or move everybody by shares", router.kind))
+    if any(gate.experiment is not None for stage in plan.stages for gate in (*stage.gates, *stage.guardrails)):
+        why = "splits requests, and a test is about users, each of whom stays with one variant"
+        problems.append(Problem(path, why, "leave it out; the flag's assignments divide the users", router.kind))
     if problems:
         raise InvalidInput(problems)
     source = RouterSource(kind="router", router=router)

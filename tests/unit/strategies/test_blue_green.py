@@ -126,6 +126,15 @@ def test_a_router_does_not_move_segments() -> None:
     ]
 
 
+def test_a_router_runs_no_test() -> None:
+    """It would give one user several variants."""
+    metrics = [{"metric": "success_rate", "baseline": 0.9, "smallest_effect": 0.02}]
+    assert told({"strategy": {"kind": "ab_test", "metrics": metrics}, "router": HAPROXY}) == [
+        "router: splits requests, and a test is about users, each of whom stays with one variant (got haproxy); "
+        "leave it out; the flag's assignments divide the users"
+    ]
+
+
 def test_the_resolver_as_a_router_adds_nothing() -> None:
     """The assignments alone decide, as without a router; users are split, and that is watched."""
     stages = plan({"router": {"kind": "resolver"}}, steps=2).stages
