@@ -144,6 +144,16 @@ def test_a_controller_that_goes_away_for_good(connect: Connect, tmp_path: Path) 
     assert restarted.status.source == "disk"
 
 
+def test_an_outcome_that_is_none_is_dropped_alone(controller: Controller, client: Turnout) -> None:
+    """A unit that no outcome may have is found when it is to be sent; the call was answered, and the others arrive."""
+    systems = {"perplexity": lambda: "p", "lightrag": lambda: "l"}
+    for unit in ("user-1", "u" * 501, "user-\x00", "user-2"):
+        assert client.call(FLAG, unit, systems).value == "l"
+    eventually(lambda: client.flush() and len(controller.stored) == 2)
+    assert {o["unit"] for o in controller.stored.values()} == {"user-1", "user-2"}
+    assert client.status.drops == {"invalid": 2}
+
+
 def test_a_child_that_was_forked_after_a_call(controller: Controller, client: Turnout) -> None:
     """It has threads, connections and breakers of its own, although its parent's hang."""
     release = threading.Event()
