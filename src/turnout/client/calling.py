@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from turnout.client.answer import Answer
 from turnout.client.assignment import Assignment
 from turnout.client.crew import Crew, Job
-from turnout.client.guarded import End, Ran, Systems, Try, steps
+from turnout.client.guarded import End, NotAsked, Ran, Systems, Try, steps
 from turnout.client.guarding import Guarding
 from turnout.client.shadowing import Served, Terms
 
@@ -87,7 +87,7 @@ def _run(crew: Crew, wanted: Try, arguments: Arguments) -> Ran:
     began = time.perf_counter()
     if limit is None or not crew.begin(job):
         if limit is not None and not last:
-            return Ran(None, RuntimeError("no thread is left to call it on"), 0.0)
+            return Ran(None, NotAsked("no thread is left to call it on"), 0.0)
         return _run_here(job.call, began)
     if not job.wait(limit):
         return _late(began, limit)

@@ -64,6 +64,10 @@ class End(NamedTuple):
     context: Context | None
 
 
+class NotAsked(RuntimeError):
+    """The error of a try that was not made: it says nothing about its system."""
+
+
 Steps = Generator[Try, Ran, End]
 
 
@@ -120,6 +124,10 @@ class _Call:
 
     def _settled(self, passage: Passage, variant: str, ran: Ran, *, last: bool) -> End | None:
         """Take what came of the assigned variant; the end, unless stable has to answer."""
+        if isinstance(ran.error, NotAsked):
+            passage.lost()
+            self.failed = ran.error
+            return None
         expected = self._expected(ran)
         passage.ended(_worth(self.standing.policy, ran, expected))
         self._report(variant, self.assignment.decided_by, ran, passage)
@@ -189,7 +197,10 @@ class _Call:
 
 
 def _scorer(judge: Judge, arguments: Mapping[str, Any]) -> Score:
-    return lambda answer: judge(answer, arguments)
+    def score(answer: object) -> Any:
+        return judge(answer, arguments)
+
+    return score
 
 
 def _choice(assignment: Assignment, systems: Systems, policy: Policy) -> _Choice:

@@ -378,13 +378,17 @@ def test_a_call_within_a_call(patient: Service) -> None:
 
 
 def test_when_no_thread_is_left_stable_is_called_here() -> None:
-    """Whatever hangs: the candidate is refused, and stable answers on the caller's own thread."""
+    """The candidate is not asked, which is no failure of its own; stable answers on the caller's own thread."""
     made = Service(limited(20))
     made.crew = Crew(most=0)
     answer = made.call({"old": threading.current_thread, "new": lambda: "b"})
     assert answer.value is threading.current_thread()
     assert answer.reason == "error_fallback"
     assert "no thread is left" in str(answer.error)
+    assert made.sender.told() == [("old", True, "fallback:error_fallback")]
+    for _ in range(5):
+        made.call({"old": lambda: "a", "new": lambda: "b"})
+    assert made.guarding.circuits == {}
     made.close()
 
 
