@@ -14,7 +14,7 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer
 
 from turnout.domain.durations import Duration
 from turnout.domain.model import Frozen
@@ -38,6 +38,12 @@ def micros(amount: object) -> int:
     return int((exact * MILLION).to_integral_value(ROUND_CEILING))
 
 
+def _plain(micros: int) -> int | float:
+    """Millionths as the number that `micros` reads back to the same."""
+    whole, rest = divmod(micros, MILLION)
+    return micros / MILLION if rest else whole
+
+
 def money(micros: int) -> str:
     """Millionths as an amount, without zeros that say nothing beyond the second decimal."""
     whole, rest = divmod(abs(micros), MILLION)
@@ -53,18 +59,20 @@ def _zone(name: str) -> str:
     return name
 
 
-Micros = Annotated[int, BeforeValidator(micros)]
+Micros = Annotated[int, BeforeValidator(micros), PlainSerializer(_plain, return_type=int | float)]
+"""An amount as a person writes it, held in millionths, written as a number of the currency."""
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class Budget(Frozen):
     """What one variant of a flag may cost a day, in its ``timezone``.
 
-    ``alert_at`` is the part of it, 0 to 1, at which a warning goes out. Processes lease at most ``lease`` at a time (a
+    Calls report their cost in ``currency``, a name that nothing is computed with. ``alert_at`` is the part of it, 0 to 1, at which a warning goes out. Processes lease at most ``lease`` at a time (a
     hundredth of the day's budget when not given), for ``lease_time``.
     """
 
     daily: Micros = Field(gt=0)
+    currency: str = Field(default="USD", min_length=1, max_length=20)
     alert_at: float = Field(default=0.8, gt=0, le=1)
     timezone: Zone = "UTC"
     lease: Micros | None = Field(default=None, gt=0)
@@ -94,12 +102,16 @@ def day_of(zone: str, now: datetime) -> Day:
 
 
 class Account(Frozen):
-    """What a day's budget has come to, in millionths: ``spent`` for good, ``leased`` and not settled."""
+    """What a day's budget has come to, in millionths: ``spent`` for good, ``leased`` and not settled.
+
+    ``alerted`` and ``exhausted`` say that people were told of the threshold, and that nothing was left.
+    """
 
     day: date
     spent: int = 0
     leased: int = 0
     alerted: bool = False
+    exhausted: bool = False
 
     def left(self, budget: Budget) -> int:
         """What may still be leased."""
@@ -119,9 +131,36 @@ class Lease(Frozen):
     expires: AwareDatetime
 
 
-def grant(budget: Budget, account: Account, wanted: int) -> int:
-    """How much to lease to somebody who wants ``wanted``: at most the largest lease, at most what is left."""
-    return min(max(0, wanted), budget.largest_lease, account.left(budget))
+class LeaseRequest(Frozen):
+    """Asks for ``wanted`` millionths under an ``id`` of the asker's; without an amount, for the largest lease.
+
+    A single call of the asker's takes ``needed``.
+    """
+
+    id: str = Field(min_length=1, max_length=100)
+    wanted: int | None = Field(default=None, ge=0)
+    needed: int = Field(default=0, ge=0)
+
+
+class Settlement(Frozen):
+    """Gives lease ``id`` back, of which ``spent`` millionths were spent."""
+
+    id: str = Field(min_length=1, max_length=100)
+    spent: int = Field(ge=0, le=_MOST)
+
+
+def grant(budget: Budget, account: Account, wanted: int, needed: int = 0) -> int:
+    """How much to lease to somebody who wants ``wanted``: at most the largest lease, at most what is left.
+
+    One call of theirs takes ``needed``: it may be more than the largest lease, and less than it is of no use.
+    """
+    left = account.left(budget)
+    return 0 if needed > left else min(max(wanted, needed, 0), max(budget.largest_lease, needed), left)
+
+
+def expiry(budget: Budget, now: datetime) -> datetime:
+    """Until when a lease of ``now`` may be spent: never beyond its day."""
+    return min(now + budget.lease_time, day_of(budget.timezone, now).ends)
 
 
 def leased(account: Account, amount: int) -> Account:
@@ -143,3 +182,8 @@ def settled(account: Account, lease: Lease, spent: int) -> Account:
 def alarms(budget: Budget, account: Account) -> bool:
     """Whether the warning is due: the threshold is reached by what is spent, and nobody was warned today."""
     return not account.alerted and account.spent >= budget.daily * budget.alert_at
+
+
+def runs_dry(budget: Budget, account: Account, granted: int) -> bool:
+    """Whether the news is due that somebody got nothing, since all is spent or leased; it is told once a day."""
+    return not account.exhausted and not granted and account.left(budget) < budget.largest_lease

@@ -9,10 +9,9 @@ The order of a split's arms decides who gets which arm. JSON text keeps it; Post
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import (
     BeforeValidator,
@@ -26,14 +25,13 @@ from pydantic import (
 
 from turnout.domain import targeting
 from turnout.domain.bucketing import TOTAL
+from turnout.domain.budget import Budget
+from turnout.domain.channels import Channel
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.flag_checks import exact_weight, flag_problems, rule_problems
 from turnout.domain.model import Frozen
+from turnout.domain.names import Name
 from turnout.domain.problems import problems_of, suggestion
-
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
-# The first two change the path of a URL, the last one is no ordinary property in JavaScript.
-_RESERVED: Final = frozenset({".", "..", "__proto__"})
 
 
 class _Faults(ValueError):
@@ -41,16 +39,6 @@ class _Faults(ValueError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
-
-
-def _name(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError('is a boolean, not a name; quote it ("on"): YAML reads on, off, yes and no as booleans')
-    if isinstance(value, int | float):
-        raise ValueError('is a number, not a name; quote it ("1")')
-    if isinstance(value, str) and (not _NAME.fullmatch(value) or value in _RESERVED):
-        raise ValueError("is not a name; use at most 200 letters, digits and . _ -")
-    return value
 
 
 def _percentage(value: object) -> Decimal:
@@ -74,9 +62,6 @@ def _weights(value: dict[str, int]) -> dict[str, int]:
         raise ValueError(f"the weights sum to {sum(value.values())}; make them sum to {TOTAL}")
     return value
 
-
-Name = Annotated[str, BeforeValidator(_name)]
-"""A flag's key, or the name of a variant, rule or segment: at most 200 of ``A-Z a-z 0-9 . _ -``."""
 
 Percentage = Annotated[
     Decimal,
@@ -160,7 +145,10 @@ class Flag(Frozen):
     first of ``rules`` whose condition holds decides; otherwise ``serve`` or ``split`` (percentages), or ``stable`` when
     neither is given. Below the rules, a ``holdout`` and what lies outside the flag's part of a ``layer`` get the stable
     variant, whatever a rollout does. ``seed`` replaces the key in the hash; flags with the same seed expose the same
-    units first. A flag that is not ``enabled`` gives every caller its own default. Raises ValidationError.
+    units first. A flag that is not ``enabled`` gives every caller its own default.
+
+    ``budgets`` are what variants may cost a day; see `turnout.domain.budget`. ``notify`` is told what happens to them.
+    Raises ValidationError.
     """
 
     key: Name
@@ -174,6 +162,8 @@ class Flag(Frozen):
     seed: Annotated[str | None, BeforeValidator(_seed)] = None
     enabled: bool = True
     description: str = ""
+    budgets: dict[Name, Budget] = Field(default_factory=dict[str, Budget])
+    notify: Annotated[tuple[Channel, ...], Field(max_length=20)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Flag:

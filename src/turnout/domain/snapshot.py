@@ -83,7 +83,8 @@ def definition(published: PublishedFlag) -> dict[str, JsonValue]:
     ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are any),
     ``holdout`` and ``layer`` (names, likewise), ``exposure`` (``test``, where one leaves units out), ``shadow``,
     ``shadowSample`` and ``shadowSeed`` (the variant that answers in the background for so many units in 100000, drawn
-    by the hash of seed and unit), ``shadowComparator`` (how both answers are compared; only if the rollout says).
+    by the hash of seed and unit), ``shadowComparator`` (how both answers are compared; only if the rollout says),
+    ``budgets`` (variants whose calls are paid from a budget, comma-separated).
     """
     flag, traffic = published.definition, published.traffic
     targeting = None if published.stopped else _targeting(flag, traffic)
@@ -175,6 +176,8 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
     metadata: dict[str, JsonValue] = {"generation": traffic.generation, "stable": traffic.stable}
     if traffic.rollout_id is not None:
         metadata["rollout"] = traffic.rollout_id
+    if flag.budgets:
+        metadata["budgets"] = ",".join(flag.budgets)
     if published.stopped:
         return {**metadata, "stopped": True}
     if flag.rules:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from turnout.domain.budget import Settlement
+
 
 @dataclass(slots=True, eq=False)
 class _Held:
@@ -26,14 +28,6 @@ class Reservation:
 
     held: _Held
     amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """Tells the controller that lease ``id`` is over, and that ``spent`` millionths of it were spent."""
-
-    id: str
-    spent: int
 
 
 class Wallet:
@@ -90,4 +84,4 @@ class Wallet:
             now = self._clock()
             over = [h for h in self._held if everything or (not h.reserved and (h.until <= now or h.left <= 0))]
             self._held = [held for held in self._held if held not in over]
-            return tuple(Settlement(held.id, held.spent + held.reserved) for held in over)
+            return tuple(Settlement(id=held.id, spent=held.spent + held.reserved) for held in over)

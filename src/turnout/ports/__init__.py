@@ -3,6 +3,7 @@
 Every method may raise `turnout.domain.errors.Unavailable` when the technology behind it does not answer.
 """
 
+from turnout.ports.budgets import BudgetStore, Granted, Settled, Spending
 from turnout.ports.freezes import FreezeStore
 from turnout.ports.metrics import (
     ArmReading,
@@ -34,6 +35,7 @@ from turnout.ports.traffic import HealthProbe, Probed, Prober, RouterSplit, Rout
 __all__ = [
     "ArmReading",
     "AuditEntry",
+    "BudgetStore",
     "Delivery",
     "Evidence",
     "ExperimentReading",
@@ -42,6 +44,7 @@ __all__ = [
     "FlagStore",
     "FractionReading",
     "FreezeStore",
+    "Granted",
     "HealthProbe",
     "MetricSource",
     "Notice",
@@ -60,6 +63,8 @@ __all__ = [
     "RouterSplit",
     "RouterState",
     "SeriesReading",
+    "Settled",
+    "Spending",
     "SplitReading",
     "Stores",
     "TrafficRouter",

@@ -15,6 +15,7 @@ from turnout.domain.plan import Plan
 from turnout.domain.rollout import Decision, State
 from turnout.domain.snapshot import PublishedFlag
 from turnout.domain.verdicts import Check, Verdict
+from turnout.ports.budgets import BudgetStore
 from turnout.ports.freezes import FreezeStore
 from turnout.ports.outcomes import OutcomeStore
 
@@ -231,3 +232,4 @@ class Stores:
     rollouts: RolloutStore
     outcomes: OutcomeStore
     freezes: FreezeStore
+    budgets: BudgetStore

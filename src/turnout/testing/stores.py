@@ -23,6 +23,7 @@ from turnout.ports.stores import (
     RolloutRecord,
     Stores,
 )
+from turnout.testing.budgets import MemoryBudgetStore
 from turnout.testing.freezes import MemoryFreezeStore
 from turnout.testing.outcomes import MemoryOutcomeStore
 
@@ -82,6 +83,7 @@ def memory_stores() -> Stores:
         MemoryRolloutStore(memory),
         MemoryOutcomeStore(memory.facts),
         MemoryFreezeStore(memory.audit),
+        MemoryBudgetStore(memory.audit.append),
     )
 
 

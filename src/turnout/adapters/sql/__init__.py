@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from turnout.adapters.sql.budgets import SqlBudgetStore
 from turnout.adapters.sql.engine import Database, create_engine, database_url
 from turnout.adapters.sql.flags import SqlFlagStore
 from turnout.adapters.sql.freezes import SqlFreezeStore
@@ -12,7 +13,15 @@ from turnout.adapters.sql.outcomes import SqlOutcomeStore
 from turnout.adapters.sql.rollouts import SqlRolloutStore
 from turnout.ports.stores import Stores
 
-__all__ = ["SqlFlagStore", "SqlFreezeStore", "SqlOutcomeStore", "SqlRolloutStore", "Stores", "open_stores"]
+__all__ = [
+    "SqlBudgetStore",
+    "SqlFlagStore",
+    "SqlFreezeStore",
+    "SqlOutcomeStore",
+    "SqlRolloutStore",
+    "Stores",
+    "open_stores",
+]
 
 
 @asynccontextmanager
@@ -33,6 +42,7 @@ async def open_stores(url: str) -> AsyncGenerator[Stores]:
             SqlRolloutStore(database),
             SqlOutcomeStore(database),
             SqlFreezeStore(database),
+            SqlBudgetStore(database),
         )
     finally:
         await engine.dispose()

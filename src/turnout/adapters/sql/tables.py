@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Dialect,
     Double,
@@ -265,4 +266,30 @@ units = Table(
     Column("seen", Integer, nullable=False),
     Column("failed", Integer),
     sqlite_with_rowid=False,
+)
+
+# What a day's budget has come to, in millionths. Whoever leases or settles holds the lock of the row.
+budget_accounts = Table(
+    "budget_accounts",
+    metadata,
+    Column("flag", CleanText, primary_key=True),
+    Column("variant", CleanText, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("spent", BigInteger, nullable=False),
+    Column("leased", BigInteger, nullable=False),
+    Column("alerted", Boolean, nullable=False),
+    Column("exhausted", Boolean, nullable=False),
+)
+
+# One that is not settled, ``spent`` being null, counts as spent, even when it is over.
+budget_leases = Table(
+    "budget_leases",
+    metadata,
+    Column("flag", CleanText, primary_key=True),
+    Column("variant", CleanText, primary_key=True),
+    Column("id", CleanText, primary_key=True),
+    Column("day", Date, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("expires", UtcTime, nullable=False),
+    Column("spent", BigInteger),
 )
