@@ -8,8 +8,8 @@ from temporalio import activity
 
 from activities.errors import as_application_error
 from turnout.domain.channels import Channel
-from turnout.domain.errors import NotFound
-from turnout.domain.notices import News, evidence_of, notice_of
+from turnout.domain.errors import InvalidInput, NotFound, Problem
+from turnout.domain.notices import News, Notice, evidence_of, notice_of
 from turnout.domain.verdicts import Check
 from turnout.ports import Notifier, RolloutStore
 from workflows.messages import Dispatch
@@ -27,8 +27,14 @@ class ChannelHerald(Herald):
     async def send(self, dispatch: Dispatch) -> None:
         """See `Herald.send`."""
         with as_application_error():
-            notice = notice_of(dispatch.news, await self._checks(dispatch.news))
-            await self._notifiers(dispatch.channel).send(notice)
+            await self._notifiers(dispatch.channel).send(await self._notice(dispatch))
+
+    async def _notice(self, dispatch: Dispatch) -> Notice:
+        if dispatch.notice is not None:
+            return dispatch.notice
+        if dispatch.news is None:
+            raise InvalidInput([Problem("news", "is missing, and there is no notice", "send one of them")])
+        return notice_of(dispatch.news, await self._checks(dispatch.news))
 
     async def _checks(self, news: News) -> tuple[Check, ...]:
         evidence = evidence_of(news)

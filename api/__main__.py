@@ -35,6 +35,7 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
             rollouts=stores.rollouts,
             outcomes=stores.outcomes,
             freezes=stores.freezes,
+            budgets=stores.budgets,
             engine=TemporalEngine(environ),
             hub=Hub(stores.flags, settings.feed_interval, utc_now),
             metrics=Metrics(),

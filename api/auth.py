@@ -25,6 +25,7 @@ _PUBLIC: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/"
 _DATA: Final = ("/v1/snapshot", "/v1/outcomes", OFREP_PREFIX)
 _READING_POSTS: Final = frozenset({"/v1/rollouts/validate"})
 _JUDGE: Final = re.compile(r"/v1/rollouts/[^/]+/judge")
+_LENDING: Final = re.compile(r"/v1/(budgets/[^/]+/[^/]+/(lease|settle)|breakers/[^/]+/[^/]+/report)")
 _APPROVE: Final = re.compile(r"/v1/rollouts/[^/]+/approve")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BUILT_IN: Final = frozenset({"viewer", "operator", "service", FREEZE_OVERRIDE})
@@ -61,7 +62,7 @@ def area_of(method: str, path: str) -> Area:
         return "public"
     if path == "/metrics":
         return "any"
-    if path.startswith(_DATA):
+    if path.startswith(_DATA) or _LENDING.fullmatch(path):
         return "data"
     if method in _SAFE or path in _READING_POSTS or _JUDGE.fullmatch(path):
         return "read"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
@@ -22,11 +22,13 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
 )
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCStatusCode
 
+from turnout.domain.channels import Channel
 from turnout.domain.errors import (
     CommandRefused,
     Conflict,
@@ -39,8 +41,19 @@ from turnout.domain.errors import (
     TurnoutError,
     Unavailable,
 )
+from turnout.domain.notices import Notice
 from turnout.domain.rollout import CommandKind, RolloutStatus
-from workflows.messages import TASK_QUEUE, WORKFLOW_NAME, CommandRequest, CommandResult, RolloutInput, workflow_id
+from workflows.messages import (
+    NOTIFYING_NAME,
+    TASK_QUEUE,
+    WORKFLOW_NAME,
+    Announcement,
+    CommandRequest,
+    CommandResult,
+    RolloutInput,
+    telling_id,
+    workflow_id,
+)
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
 
@@ -102,6 +115,10 @@ class Engine(Protocol):
 
     async def pending(self, flag: str) -> Pending | None:
         """The open rollout, if there is one."""
+        ...
+
+    async def tell(self, notice: Notice, channels: Sequence[Channel]) -> None:
+        """Have ``notice`` told to ``channels``; one of a key that was told before is not told again."""
         ...
 
 
@@ -186,6 +203,20 @@ class TemporalEngine:
             return None
         first = described.raw_description.workflow_execution_info.first_run_id
         return Pending(first or described.run_id or "", memo)
+
+    async def tell(self, notice: Notice, channels: Sequence[Channel]) -> None:
+        """See `Engine.tell`."""
+        client = await self._connected()
+        async with self._reaching(self._patience.call):
+            with suppress(WorkflowAlreadyStartedError):
+                await client.start_workflow(
+                    NOTIFYING_NAME,
+                    Announcement(notice=notice, channels=tuple(channels)),
+                    id=telling_id(notice.key),
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    static_summary=notice.title[:190],
+                )
 
     async def _update(
         self, handle: Rollout, kind: CommandKind, request: CommandRequest

@@ -27,6 +27,7 @@ def description() -> str:
         rollouts=stores.rollouts,
         outcomes=stores.outcomes,
         freezes=stores.freezes,
+        budgets=stores.budgets,
         engine=TemporalEngine({}),
         hub=Hub(stores.flags, 1.0, utc_now),
         metrics=Metrics(),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from api.errors import FieldProblem
+from turnout.domain.budget import Settlement
 from turnout.domain.freezes import Closed, Freeze, FreezeSpec
 from turnout.domain.model import Frozen
 from turnout.domain.outcomes import Outcome
@@ -18,6 +19,7 @@ from turnout.domain.verdicts import Check, Verdict
 from turnout.ports import AuditEntry, Evidence, FlagChange, FlagRecord, RolloutRecord
 
 MOST_OUTCOMES = 5000
+MOST_SETTLEMENTS = 500
 
 
 class Flags(Frozen):
@@ -192,6 +194,61 @@ class OutcomeReceipt(Frozen):
     rejected: dict[str, int]
 
 
+class LeaseOut(Frozen):
+    """A lease: ``amount`` millionths of ``currency`` may be spent for ``seconds`` from now, none when nothing is left.
+
+    ``left`` is what may still be leased today.
+    """
+
+    id: str
+    amount: int
+    seconds: float
+    currency: str
+    left: int
+
+
+class Settlements(Frozen):
+    """Leases that come back, with what was spent of each in millionths."""
+
+    settlements: Annotated[tuple[Settlement, ...], Field(max_length=MOST_SETTLEMENTS)]
+
+
+class SettledOut(Frozen):
+    """What became of settlements: new ones, ones taken before, and ones of no lease."""
+
+    settled: int
+    repeated: int
+    unknown: int
+    left: int
+
+
+class BudgetView(Frozen):
+    """What one variant's budget has come to today, in its time zone. Amounts are millionths of ``currency``.
+
+    ``leased`` is not settled yet, and counts as spent until it is. ``alerted`` and ``exhausted``: it was told so today.
+    """
+
+    flag: str
+    variant: str
+    currency: str
+    timezone: str
+    day: date
+    ends: AwareDatetime
+    daily: int
+    spent: int
+    leased: int
+    left: int
+    alert_at: float
+    alerted: bool
+    exhausted: bool
+
+
+class Budgets(Frozen):
+    """All budgets, by flag and variant."""
+
+    budgets: tuple[BudgetView, ...]
+
+
 class Health(Frozen):
     """Whether the process, or all that it needs, is well."""
 
@@ -243,6 +300,17 @@ class RuleBody(BaseModel):
     split: dict[str, float] | None = None
 
 
+class BudgetBody(BaseModel):
+    """What a variant may cost a day, in units of the currency; `lease` is how much a process holds at a time."""
+
+    daily: float
+    currency: str = "USD"
+    alert_at: float = 0.8
+    timezone: str = "UTC"
+    lease: float | None = None
+    lease_time: str = "1m"
+
+
 class FlagBody(BaseModel):
     """A flag as in flags.yaml: variants of one type, the stable one, rules, and what everybody else gets."""
 
@@ -254,6 +322,8 @@ class FlagBody(BaseModel):
     seed: str | None = None
     enabled: bool = True
     description: str = ""
+    budgets: dict[str, BudgetBody] = {}
+    notify: list[dict[str, JsonValue]] = []
 
 
 class FlagsBody(BaseModel):

@@ -13,7 +13,7 @@ from api.engine import Engine
 from api.feed import Hub
 from api.metrics import Metrics
 from api.whereabouts import Whereabouts
-from turnout.ports import FlagStore, FreezeStore, OutcomeStore, RolloutStore
+from turnout.ports import BudgetStore, FlagStore, FreezeStore, OutcomeStore, RolloutStore
 
 
 def utc_now() -> datetime:
@@ -27,12 +27,14 @@ class Services:
 
     ``patience`` is how many seconds a start waits for a worker to begin the rollout. ``judging`` lets one judgement of
     the past at a time keep a processor busy. ``whereabouts`` knows where a request's user is.
+    ``telling`` are the notices on their way to the engine, by key.
     """
 
     flags: FlagStore
     rollouts: RolloutStore
     outcomes: OutcomeStore
     freezes: FreezeStore
+    budgets: BudgetStore
     engine: Engine
     hub: Hub
     metrics: Metrics
@@ -40,6 +42,7 @@ class Services:
     patience: float = 5.0
     whereabouts: Whereabouts = field(default_factory=Whereabouts)
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
+    telling: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
 
 
 def services_of(request: Request) -> Services:

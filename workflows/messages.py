@@ -8,7 +8,7 @@ from turnout.domain.adjusting import Adjustment
 from turnout.domain.channels import Channel
 from turnout.domain.freezes import Opening
 from turnout.domain.model import Frozen
-from turnout.domain.notices import News
+from turnout.domain.notices import News, Notice
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import RolloutState, State
 from turnout.domain.routing import Router
@@ -152,17 +152,31 @@ class CommandResult(Frozen):
     text: str
 
 
-class Announcement(Frozen):
-    """News, and the channels that want it."""
+def telling_id(key: str) -> str:
+    """The workflow id under which the notice ``key``, which is of no rollout, is told."""
+    return f"notify:{key}"
 
-    news: News
+
+class Announcement(Frozen):
+    """News of a rollout, or a notice that is ready, and the channels that want it."""
+
+    news: News | None = None
+    notice: Notice | None = None
     channels: tuple[Channel, ...]
+
+    @property
+    def key(self) -> str:
+        """The key of the notice that is told."""
+        if self.notice is not None:
+            return self.notice.key
+        return f"{self.news.decision.rollout_id}:{self.news.decision.seq}" if self.news is not None else ""
 
 
 class Dispatch(Frozen):
-    """News for one channel."""
+    """News, or a notice, for one channel."""
 
-    news: News
+    news: News | None = None
+    notice: Notice | None = None
     channel: Channel
 
 

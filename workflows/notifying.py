@@ -67,15 +67,14 @@ class NotifyWorkflow:
         lost = [failure for failure in failures if failure is not None]
         if lost:
             raise ApplicationError("; ".join(lost), type="not_delivered", non_retryable=True)
-        done = announcement.news.decision
         labels = tuple(channel.label for channel in announcement.channels)
-        return Delivered(key=f"{done.rollout_id}:{done.seq}", channels=labels)
+        return Delivered(key=announcement.key, channels=labels)
 
     async def _send(self, announcement: Announcement, channel: Channel) -> str | None:
         try:
             await workflow.execute_activity_method(
                 Herald.send,
-                Dispatch(news=announcement.news, channel=channel),
+                Dispatch(news=announcement.news, notice=announcement.notice, channel=channel),
                 start_to_close_timeout=_ATTEMPT,
                 schedule_to_close_timeout=_GIVE_UP,
                 retry_policy=_RETRY,

@@ -220,5 +220,5 @@ class MemoryHerald(Herald):
 
     def told(self, kind: str) -> list[str]:
         """The events that the channel of ``kind`` has, in the order of the decisions."""
-        mine = [dispatch.news for dispatch in self.sent if dispatch.channel.kind == kind]
+        mine = [d.news for d in self.sent if d.channel.kind == kind and d.news is not None]
         return [news.event for news in sorted(mine, key=lambda news: news.decision.seq)]

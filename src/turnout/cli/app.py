@@ -12,6 +12,7 @@ from turnout.cli.commands import (
     files,
     flags,
     freezes,
+    guarding,
     judging,
     notifying,
     reporting,
@@ -59,6 +60,7 @@ def build(rich: bool) -> typer.Typer:
     app.add_typer(flags.app, name="flags", rich_help_panel=ASSIGNING)
     app.add_typer(freezes.app, name="freezes", rich_help_panel=STEERING)
     resolving.add_to(app, ASSIGNING)
+    guarding.add_to(app, ASSIGNING)
     return app
 
 

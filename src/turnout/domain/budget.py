@@ -67,8 +67,9 @@ Zone = Annotated[str, AfterValidator(_zone)]
 class Budget(Frozen):
     """What one variant of a flag may cost a day, in its ``timezone``.
 
-    Calls report their cost in ``currency``, a name that nothing is computed with. ``alert_at`` is the part of it, 0 to 1, at which a warning goes out. Processes lease at most ``lease`` at a time (a
-    hundredth of the day's budget when not given), for ``lease_time``.
+    Calls report their cost in ``currency``, a name that nothing is computed with. ``alert_at`` is the part of it, 0 to
+    1, at which a warning goes out. Processes lease at most ``lease`` at a time (a hundredth of the day's budget when
+    not given), for ``lease_time``.
     """
 
     daily: Micros = Field(gt=0)

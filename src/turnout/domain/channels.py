@@ -44,6 +44,10 @@ Event = Literal[
     "aborted",
     "failed",
     "completed",
+    "budget_alert",
+    "budget_exceeded",
+    "breaker_opened",
+    "breaker_closed",
 ]
 """What a channel can be told of."""
 

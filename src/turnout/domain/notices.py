@@ -93,6 +93,8 @@ class Notice(Frozen):
     ``key`` is ``<rollout>:<seq>``: whoever gets a key again has been told already. ``title`` is a line, ``text`` says
     what happened and why, ``checks`` are the gates and guardrails it rests on with their estimates and intervals, and
     ``advice`` is what a person can do, where it takes one. ``stage`` counts from 0, ``share`` is the candidate's, 0..1.
+
+    News of a budget or a breaker is of no rollout: ``candidate`` is its variant, ``state`` None, ``rollout_id`` empty.
     """
 
     key: str
@@ -105,7 +107,7 @@ class Notice(Frozen):
     strategy: str
     stable: str
     candidate: str
-    state: State
+    state: State | None = None
     stage: int
     stages: tuple[str, ...]
     share: float

@@ -36,16 +36,25 @@ class Wallet:
     A lease is good for ``seconds`` after it was asked for, by this process's ``clock``: measured from before the
     request, it ends here before it ends at the controller. Nothing is reserved from one that is over. A reservation is
     covered by one lease as a whole.
+
+    ``on_low`` is called outside of the lock when less than half of the last lease is left, with 0, and when a
+    reservation is refused, with its amount. ``uses`` counts reservations, refused ones too.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, on_low: Callable[[int], None] | None = None
+    ) -> None:
+        self.uses = 0
         self._clock: Final = clock
+        self._on_low: Final = on_low
+        self._low = 0
         self._lock = threading.Lock()
         self._held: list[_Held] = []
 
     def add(self, id: str, amount: int, asked_at: float, seconds: float) -> None:
         """Take in a lease of ``amount`` millionths that was asked for at ``asked_at`` of the clock."""
         with self._lock:
+            self._low = amount // 2
             self._held.append(_Held(id, amount, asked_at + seconds))
             self._held.sort(key=lambda held: held.until)
 
@@ -59,13 +68,24 @@ class Wallet:
     def reserve(self, amount: int) -> Reservation | None:
         """Set ``amount`` millionths aside for a call; None when no lease has so much left."""
         with self._lock:
-            now = self._clock()
-            for held in self._held:
-                if held.until > now and held.left >= amount:
+            reservation, left = self._take(amount)
+            low = reservation is None or left < self._low
+        if low and self._on_low is not None:
+            self._on_low(amount if reservation is None else 0)
+        return reservation
+
+    def _take(self, amount: int) -> tuple[Reservation | None, int]:
+        """A reservation, and what is left after it."""
+        self.uses += 1
+        now, left, taken = self._clock(), 0, None
+        for held in self._held:
+            if held.until > now:
+                if taken is None and held.left >= amount:
                     held.left -= amount
                     held.reserved += amount
-                    return Reservation(held, amount)
-        return None
+                    taken = Reservation(held, amount)
+                left += held.left
+        return taken, left
 
     def settle(self, reservation: Reservation, spent: int) -> None:
         """The call of ``reservation`` has cost ``spent``; the difference goes back to its lease, or comes from it."""

@@ -19,7 +19,9 @@ from api.server import serving
 from api.services import Services, utc_now
 from api.whereabouts import Whereabouts
 from turnout.adapters.settings import Token
+from turnout.domain.channels import Channel
 from turnout.domain.errors import TurnoutError, Unavailable
+from turnout.domain.notices import Notice
 from turnout.domain.rollout import CommandKind, RolloutStatus, State
 from turnout.ports import Stores
 from workflows.messages import CommandRequest, CommandResult, RolloutInput
@@ -54,6 +56,7 @@ class ScriptedEngine:
     open: Pending | None = None
     own_word: RolloutStatus | None = None
     commands: list[tuple[str, str, CommandRequest]] = field(default_factory=list[tuple[str, str, CommandRequest]])
+    told: list[Notice] = field(default_factory=list[Notice])
 
     async def start(self, flag: str, request: RolloutInput, memo: Mapping[str, str]) -> str:
         """See `Engine`."""
@@ -83,6 +86,11 @@ class ScriptedEngine:
     async def pending(self, flag: str) -> Pending | None:
         """See `Engine`."""
         return self.open
+
+    async def tell(self, notice: Notice, channels: Sequence[Channel]) -> None:
+        """See `Engine`."""
+        self._maybe_fail()
+        self.told.append(notice)
 
     def _maybe_fail(self) -> None:
         if self.error is not None:
@@ -136,6 +144,7 @@ async def running(
         rollouts=stores.rollouts,
         outcomes=stores.outcomes,
         freezes=stores.freezes,
+        budgets=stores.budgets,
         engine=engine or no_engine(),
         hub=Hub(stores.flags, 0.02, utc_now),
         metrics=Metrics(),

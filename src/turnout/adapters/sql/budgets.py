@@ -97,9 +97,7 @@ class _Of:
         row = (await self._connection.execute(query.with_for_update() if lock else query)).first()
         if row is None:
             return Account(day=day)
-        return Account(
-            day=day, spent=row.spent, leased=row.leased, alerted=row.alerted, exhausted=row.exhausted
-        )
+        return Account(day=day, spent=row.spent, leased=row.leased, alerted=row.alerted, exhausted=row.exhausted)
 
     async def save(self, account: Account) -> None:
         values = account.model_dump(exclude={"day"})

@@ -1,0 +1,53 @@
+"""Budgets, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from pydantic import AwareDatetime
+from rich.console import RenderableType
+from rich.text import Text
+
+from turnout.cli.render.words import minute, percent, table
+from turnout.domain.budget import money
+from turnout.domain.model import Frozen
+
+
+class BudgetView(Frozen):
+    """A budget as GET /v1/budgets answers it. Amounts are millionths of ``currency``."""
+
+    flag: str
+    variant: str
+    currency: str
+    timezone: str
+    day: date
+    ends: AwareDatetime
+    daily: int
+    spent: int
+    leased: int
+    left: int
+    alert_at: float
+
+
+def budgets_table(budgets: Sequence[BudgetView]) -> RenderableType:
+    """One row a budget."""
+    if not budgets:
+        return Text("no budgets; write budgets: {variant: {daily: 25}} below a flag and apply it")
+    columns = ("flag", "variant", "day", "daily", "spent", "", "leased", "left", "resets")
+    grid = table(*columns, right=("daily", "spent", "", "leased", "left"))
+    for one in budgets:
+        used = one.spent / one.daily
+        style = "bold red" if not one.left else "yellow" if used >= one.alert_at else ""
+        grid.add_row(
+            one.flag,
+            one.variant,
+            f"{one.day} {one.timezone}",
+            f"{money(one.daily)} {one.currency}",
+            money(one.spent),
+            Text(percent(used), style=style),
+            money(one.leased),
+            money(one.left),
+            minute(one.ends),
+        )
+    return grid

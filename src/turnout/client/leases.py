@@ -1,0 +1,226 @@
+"""Money for guarded calls: leases that a thread of its own fetches from the controller before they are needed.
+
+A call asks its wallet and never waits. What is left of a lease that is over goes back; so does all of it when the
+client closes. While the controller is away calls are paid from what is leased, and are then refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import uuid4
+
+import httpx
+from pydantic import TypeAdapter
+
+from turnout.client.backoff import Backoff
+from turnout.client.http import DENIED, Endpoint, describe, json_object
+from turnout.domain.budget import LeaseRequest, Settlement
+from turnout.guards.wallet import Wallet
+
+AGAIN_S: Final = 1.0
+"""How long nothing is asked for after the controller had nothing to lease."""
+
+DENIED_S: Final = 30.0
+_SHORTEST_S: Final = 0.2
+_LONGEST_S: Final = 5.0
+_RENEW: Final = 0.6
+_BODY: Final = TypeAdapter(dict[str, list[Settlement]])
+_JSON: Final = {"Content-Type": "application/json"}
+
+_log = logging.getLogger("turnout.client")
+
+
+class _Unanswered(Exception):
+    """The controller did not do what it was asked; ``lasting`` if asking again soon is of no use."""
+
+    def __init__(self, why: str, lasting: bool) -> None:
+        super().__init__(why)
+        self.lasting = lasting
+
+
+@dataclass(slots=True, eq=False)
+class _Purse:
+    """The wallet of one variant, and what the thread has to do for it. Times are those of the monotonic clock."""
+
+    path: str
+    wallet: Wallet
+    backoff: Backoff = field(default_factory=lambda: Backoff(_SHORTEST_S, _LONGEST_S))
+    wants: bool = True
+    needed: int = 0
+    asking: str | None = None
+    renew_at: float = float("inf")
+    uses: int = 0
+    not_before: float = 0.0
+    pending: list[Settlement] = field(default_factory=list[Settlement])
+
+    def due(self, now: float) -> bool:
+        """Whether to ask for a lease now: money is short, or the lease in use is about to end."""
+        renew = now >= self.renew_at and self.wallet.uses > self.uses
+        return (self.wants or renew) and now >= self.not_before
+
+
+class Leases:
+    """The wallets of this process.
+
+    ``metadata`` gives what is published of a flag (see `turnout.domain.snapshot`); `changed` has to hear of flags that
+    changed. Safe to share between threads; `after_fork` begins anew in a child, whose parent keeps its leases.
+    """
+
+    def __init__(self, endpoint: Endpoint, metadata: Callable[[str], Mapping[str, object]]) -> None:
+        self._endpoint: Final = endpoint
+        self._metadata: Final = metadata
+        self._budgeted: frozenset[tuple[str, str]] = frozenset()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._purses: dict[tuple[str, str], _Purse] = {}
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self.error: str | None = None
+
+    def after_fork(self) -> None:
+        """In a forked child: start with empty wallets."""
+        self._begin()
+
+    def changed(self, flags: frozenset[str]) -> None:
+        """Read again which variants of ``flags`` have budgets; money for those that are called comes by itself."""
+        kept = {pair for pair in self._budgeted if pair[0] not in flags}
+        for flag in flags:
+            named = self._metadata(flag).get("budgets")
+            kept |= {(flag, name) for name in named.split(",")} if isinstance(named, str) else set()
+        self._budgeted = frozenset(kept)
+
+    def wallet(self, flag: str, variant: str) -> Wallet | None:
+        """What calls of ``variant`` are paid from; None when it has no budget.
+
+        The first time the wallet is empty: `prepare` before, where the first call must not be refused.
+        """
+        if (flag, variant) not in self._budgeted:
+            return None
+        purse = self._purses.get((flag, variant))
+        return (purse or self._open(flag, variant)).wallet
+
+    def prepare(self, flag: str, variant: str, timeout: float = 0.0) -> bool:
+        """Fetch money for ``variant`` and wait for it, at most ``timeout`` seconds; tells whether calls can be paid."""
+        wallet, end = self.wallet(flag, variant), time.monotonic() + timeout
+        while wallet is not None and not wallet.left and time.monotonic() < end:
+            time.sleep(0.005)
+        return wallet is None or wallet.left > 0
+
+    def close(self, timeout: float) -> None:
+        """Give everything back, in at most ``timeout`` seconds; calls under way count as spent as reserved."""
+        end = time.monotonic() + timeout
+        with self._lock:
+            self._stopping = True
+            thread = self._thread
+        self._wake.set()
+        if thread is None:
+            return
+        thread.join(max(0.0, timeout))
+        left = end - time.monotonic()
+        if left <= 0:
+            return
+        with self._endpoint.open() as http:
+            http.timeout = httpx.Timeout(left)
+            for purse in list(self._purses.values()):
+                purse.pending += purse.wallet.collect(everything=True)
+                try:
+                    self._settle(http, purse)
+                except (_Unanswered, httpx.HTTPError) as error:
+                    _log.warning("leases of %s could not be given back; they count as spent: %s", purse.path, error)
+
+    def _open(self, flag: str, variant: str) -> _Purse:
+        with self._lock:
+            purse = self._purses.get((flag, variant))
+            if purse is None:
+                purse = self._purses[flag, variant] = self._new(flag, variant)
+            if self._thread is None and not self._stopping:
+                self._thread = threading.Thread(target=self._run, name="turnout-leases", daemon=True)
+                self._thread.start()
+        self._wake.set()
+        return purse
+
+    def _new(self, flag: str, variant: str) -> _Purse:
+        def low(needed: int) -> None:
+            purse.needed = max(purse.needed, needed)
+            if not purse.wants:
+                purse.wants = True
+                self._wake.set()
+
+        purse = _Purse(f"/v1/budgets/{flag}/{variant}", Wallet(on_low=low))
+        return purse
+
+    def _run(self) -> None:
+        with self._endpoint.open() as http:
+            while not self._stopping:
+                # What is wanted from here on wakes the thread once more.
+                self._wake.clear()
+                for purse in list(self._purses.values()):
+                    self._tend(http, purse)
+                self._wake.wait(self._pause())
+
+    def _pause(self) -> float:
+        """Seconds until there may be something to do without anybody's asking."""
+        now = time.monotonic()
+        waiting = [purse.not_before for purse in self._purses.values() if purse.wants or purse.pending]
+        return max(0.0, min([now + AGAIN_S, *waiting]) - now)
+
+    def _tend(self, http: httpx.Client, purse: _Purse) -> None:
+        purse.pending += purse.wallet.collect()
+        now = time.monotonic()
+        if now < purse.not_before or not (purse.pending or purse.due(now)):
+            return
+        try:
+            self._settle(http, purse)
+            if purse.due(now):
+                self._lease(http, purse)
+            purse.backoff.reset()
+            self.error = None
+        except _Unanswered as error:
+            self._delay(purse, str(error), DENIED_S if error.lasting else purse.backoff.next())
+        except httpx.HTTPError as error:
+            self._delay(purse, f"cannot reach {self._endpoint.url}: {error or type(error).__name__}")
+        except Exception as error:
+            _log.exception("leasing money for %s failed", purse.path)
+            self._delay(purse, str(error))
+
+    def _delay(self, purse: _Purse, why: str, seconds: float | None = None) -> None:
+        if self.error is None:
+            _log.warning("no money can be leased for %s: %s", purse.path, why)
+        self.error = why
+        purse.not_before = time.monotonic() + (purse.backoff.next() if seconds is None else seconds)
+
+    def _settle(self, http: httpx.Client, purse: _Purse) -> None:
+        if purse.pending:
+            sent = list(purse.pending)[:500]
+            _answer(http.post(f"{purse.path}/settle", content=_BODY.dump_json({"settlements": sent}), headers=_JSON))
+            del purse.pending[: len(sent)]
+
+    def _lease(self, http: httpx.Client, purse: _Purse) -> None:
+        # Asked for again under the same id until it is answered, so that no lease is lost with an answer.
+        purse.asking = purse.asking or uuid4().hex
+        needed, uses, asked_at = purse.needed, purse.wallet.uses, time.monotonic()
+        request = LeaseRequest(id=purse.asking, needed=needed).model_dump_json(exclude_none=True)
+        given = _answer(http.post(f"{purse.path}/lease", content=request, headers=_JSON))
+        amount, seconds = given.get("amount"), given.get("seconds")
+        if not isinstance(amount, int) or not isinstance(seconds, int | float):
+            raise _Unanswered(f"the controller answered {given}, which is no lease", lasting=True)
+        purse.asking, purse.needed, purse.wants, purse.uses = None, 0, False, uses
+        if amount <= 0:
+            purse.not_before = asked_at + AGAIN_S
+            return
+        purse.wallet.add(str(given.get("id")), amount, asked_at, seconds)
+        purse.renew_at = asked_at + _RENEW * seconds
+
+
+def _answer(answer: httpx.Response) -> dict[str, object]:
+    if answer.is_success:
+        return json_object(answer)
+    raise _Unanswered(describe(answer), lasting=answer.status_code in DENIED or answer.status_code in (400, 404, 422))
