@@ -13,8 +13,9 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.errors import InvalidInput, Problem, StaleGeneration
-from turnout.domain.flags import Name, Weights
+from turnout.domain.flags import Weights
 from turnout.domain.model import Frozen
+from turnout.domain.names import Name
 from turnout.domain.problems import suggestion
 
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]

@@ -20,7 +20,7 @@ from turnout.adapters.exchange import Answer, Request, send
 from turnout.adapters.signing import signed_headers
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.errors import InvalidInput, Problem, StaleGeneration, Unavailable
-from turnout.domain.flags import Name
+from turnout.domain.names import Name
 from turnout.domain.proportions import shares
 from turnout.domain.routing import Webhook, variable_of
 from turnout.domain.splits import Preview, RouterSplit, RouterState, checked, named, refuse_stale
