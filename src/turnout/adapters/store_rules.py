@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import combinations
 
+from turnout.domain.breaking import SharedBreaker
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.errors import InvalidInput, NotFound, Problem, RolloutOpen, StaleGeneration
 from turnout.domain.flags import Flag, Traffic, initial_traffic
@@ -40,7 +41,8 @@ def applied(
     if _same(flag, before.flag):
         change = FlagChange(key=flag.key, action="unchanged", traffic=before.traffic, kept=_moved(before))
         return before, change
-    refuse_open(flag.key, rollout)
+    if not _same(_unguarded(flag), _unguarded(before.flag)):
+        refuse_open(flag.key, rollout)
     kept = _target(flag) == _target(before.flag)
     traffic = _kept_traffic(flag, before) if kept else _renumbered(initial_traffic(flag), before.traffic.generation + 1)
     update = {"flag": flag, "traffic": traffic, "updated_at": at, "updated_by": actor}
@@ -100,6 +102,26 @@ def stopped(before: FlagRecord, stop: bool, actor: str, reason: str, at: datetim
         return before
     update = {"stopped": stop, "stopped_reason": reason if stop else "", "updated_at": at, "updated_by": actor}
     return before.model_copy(update=update)
+
+
+def switched(before: FlagRecord, variant: str, breaker: SharedBreaker) -> FlagRecord:
+    """The record after the breaker of ``variant`` has changed; ``before`` itself when it knows a newer word.
+
+    Raises:
+        NotFound: the flag has no such variant.
+    """
+    if variant not in before.flag.variants:
+        raise NotFound(f"flag {before.flag.key} has no variant {variant}")
+    if not breaker.newer(before.breakers.get(variant)):
+        return before
+    return before.model_copy(update={"breakers": {**before.breakers, variant: breaker}})
+
+
+def switch_entry(key: str, variant: str, breaker: SharedBreaker) -> AuditEntry:
+    """The audit entry of a breaker that has changed."""
+    action, subject = f"breaker.{breaker.circuit}", f"{key}/{variant}"
+    actor = breaker.actor or "turnout"
+    return AuditEntry(at=breaker.at, actor=actor, action=action, subject=subject, detail=breaker.why)
 
 
 def opened(record: RolloutRecord, flag: FlagRecord | None, other: RolloutRecord | None) -> RolloutRecord:
@@ -245,6 +267,11 @@ def feed_forgotten(at: datetime) -> datetime:
 def _same(flag: Flag, other: Flag) -> bool:
     """Whether nothing differs, not even an order: the order of arms decides who gets which."""
     return flag.model_dump_json() == other.model_dump_json()
+
+
+def _unguarded(flag: Flag) -> Flag:
+    """``flag`` without what protects its variants, which may change under a rollout: it gives nobody another one."""
+    return flag.model_copy(update={"budgets": {}, "breakers": {}, "notify": ()})
 
 
 def _target(flag: Flag) -> tuple[object, ...]:

@@ -85,9 +85,10 @@ def _references(flag: Written) -> Iterator[tuple[str, str]]:
     if isinstance(stable, str):
         yield "stable", stable
     yield from _targets(flag, "")
-    budgets = flag.get("budgets")
-    for name in budgets if isinstance(budgets, dict) else ():
-        yield f"budgets.{name}", str(name)
+    for field in ("budgets", "breakers"):
+        guarded = flag.get(field)
+        for name in guarded if isinstance(guarded, dict) else ():
+            yield f"{field}.{name}", str(name)
     rules = flag.get("rules")
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
         if isinstance(rule, dict):

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from turnout.domain import targeting
+from turnout.domain.breaking import BreakerPolicy
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.budget import Budget
 from turnout.domain.channels import Channel
@@ -147,8 +148,9 @@ class Flag(Frozen):
     variant, whatever a rollout does. ``seed`` replaces the key in the hash; flags with the same seed expose the same
     units first. A flag that is not ``enabled`` gives every caller its own default.
 
-    ``budgets`` are what variants may cost a day; see `turnout.domain.budget`. ``notify`` is told what happens to them.
-    Raises ValidationError.
+    ``budgets`` are what variants may cost a day; see `turnout.domain.budget`. ``breakers`` says how a variant comes
+    back once a service found it bad; see `turnout.domain.breaking`. ``notify`` is told what happens to both. Raises
+    ValidationError.
     """
 
     key: Name
@@ -163,6 +165,7 @@ class Flag(Frozen):
     enabled: bool = True
     description: str = ""
     budgets: dict[Name, Budget] = Field(default_factory=dict[str, Budget])
+    breakers: dict[Name, BreakerPolicy] = Field(default_factory=dict[str, BreakerPolicy])
     notify: Annotated[tuple[Channel, ...], Field(max_length=20)] = ()
 
     @model_validator(mode="after")

@@ -24,14 +24,16 @@ null, hence the stable variant.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Annotated, Final, NamedTuple
 
-from pydantic import JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
+from turnout.domain.breaking import BreakerKind
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.flag_checks import exact_weight
 from turnout.domain.flags import Flag, Rule, Segment, Traffic, percentages_to_weights
 from turnout.domain.model import Frozen
+from turnout.domain.names import Name
 from turnout.domain.targeting import UNIT, Membership, published_form
 
 FLAG_SET: Final = "turnout"
@@ -43,11 +45,17 @@ EXPOSURE: Final = "test"
 
 
 class PublishedFlag(Frozen):
-    """A definition with the traffic that is published for it; ``stopped`` sends everybody to the stable variant."""
+    """A definition with the traffic that is published for it; ``stopped`` sends everybody to the stable variant.
+
+    ``blocked`` variants keep so many of 100000 of their traffic, the probes of their breakers; the rest gets stable.
+    ``blocked_by`` is what the breakers opened on.
+    """
 
     definition: Flag
     traffic: Traffic
     stopped: bool = False
+    blocked: dict[Name, Annotated[int, Field(ge=0, le=TOTAL)]] = Field(default_factory=dict[str, int])
+    blocked_by: BreakerKind | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> PublishedFlag:
@@ -84,11 +92,13 @@ def definition(published: PublishedFlag) -> dict[str, JsonValue]:
     ``holdout`` and ``layer`` (names, likewise), ``exposure`` (``test``, where one leaves units out), ``shadow``,
     ``shadowSample`` and ``shadowSeed`` (the variant that answers in the background for so many units in 100000, drawn
     by the hash of seed and unit), ``shadowComparator`` (how both answers are compared; only if the rollout says),
-    ``budgets`` (variants whose calls are paid from a budget, comma-separated).
+    ``budgets`` (variants whose calls are paid from a budget, comma-separated). Where breakers block a variant:
+    ``blocked`` (the variants, comma-separated), ``blockedBy`` (``errors`` or ``quality``) and ``breaker``, the arms that
+    breakers gave to stable, counted from 0, by the part of the flag that they are of: ``traffic:0,rule:beta:1``.
     """
     flag, traffic = published.definition, published.traffic
-    targeting = None if published.stopped else _targeting(flag, traffic)
-    only = _only(traffic.weights)
+    targeting = None if published.stopped else _targeting(published)
+    only = _only(_laid(published, traffic.weights))
     fixed = targeting is None and not published.stopped and only is not None
     compiled: dict[str, JsonValue] = {
         "state": "ENABLED" if flag.enabled else "DISABLED",
@@ -110,26 +120,58 @@ def segment_seed(flag: Flag, segment: Segment) -> str:
     return f"{flag.hash_seed}:segment:{segment.name}:" if segment.apart else flag.hash_seed
 
 
-def _targeting(flag: Flag, traffic: Traffic) -> JsonValue:
+class _Arm(NamedTuple):
+    """One arm of a split; ``breaker`` if a breaker gave it to the stable variant."""
+
+    variant: str
+    weight: int
+    breaker: bool = False
+
+
+def _laid(published: PublishedFlag, weights: Mapping[str, int]) -> tuple[_Arm, ...]:
+    """The arms of ``weights``, without those that have no share.
+
+    What a blocked variant may not have goes to stable in its place, so that nobody else's arm changes.
+    """
+    stable, arms = published.traffic.stable, list[_Arm]()
+    for name, weight in weights.items():
+        share = TOTAL if name == stable else published.blocked.get(name, TOTAL)
+        kept = weight * share // TOTAL
+        arms += [_Arm(name, kept)] if kept else []
+        arms += [_Arm(stable, weight - kept, breaker=True)] if weight > kept else []
+    return tuple(arms)
+
+
+def _parts(published: PublishedFlag) -> dict[str, tuple[_Arm, ...]]:
+    """The arms of every part of the flag that serves something but stable alone, by the name that it decides under."""
+    flag, traffic = published.definition, published.traffic
+    parts = {f"rule:{rule.name}": _laid(published, _rule_weights(rule)) for rule in flag.rules}
+    parts |= {f"segment:{segment.name}": _laid(published, segment.weights) for segment in traffic.segments}
+    return parts | {"traffic": _laid(published, traffic.weights)}
+
+
+def _targeting(published: PublishedFlag) -> JsonValue:
     """The targeting; None when everybody gets one variant."""
-    rest = _served(flag, flag.hash_seed, traffic.weights)
+    flag, traffic, parts = published.definition, published.traffic, _parts(published)
+    rest = _served(flag, flag.hash_seed, parts["traffic"])
     apart = _apart(flag, traffic)
     if not flag.rules and not apart and not traffic.segments:
         return None if isinstance(rest, str) else rest
     chain: list[JsonValue] = []
     for rule in flag.rules:
-        chain += [published_form(rule.condition), _rule_serves(flag, rule)]
+        chain += [published_form(rule.condition), _served(flag, rule_seed(flag, rule), parts[f"rule:{rule.name}"])]
     for condition in apart.values():
         chain += [condition.published(), traffic.stable]
     for segment in traffic.segments:
-        chain += [published_form(segment.condition), _served(flag, segment_seed(flag, segment), segment.weights)]
+        served = _served(flag, segment_seed(flag, segment), parts[f"segment:{segment.name}"])
+        chain += [published_form(segment.condition), served]
     return {"if": [*chain, rest]}
 
 
 def _apart(flag: Flag, traffic: Traffic) -> dict[str, Membership]:
     """Who is kept out of traffic that gives anybody another variant than stable, and by what."""
     found: dict[str, Membership] = {}
-    if _only(traffic.weights) == traffic.stable and not traffic.segments:
+    if traffic.weights.get(traffic.stable) == TOTAL and not traffic.segments:
         return found
     if flag.holdout is not None and (held := exact_weight(flag.holdout.percentage)):
         parts = tuple((name, weight) for name, weight in (("in", held), ("out", TOTAL - held)) if weight)
@@ -146,29 +188,28 @@ def _apart(flag: Flag, traffic: Traffic) -> dict[str, Membership]:
     return found
 
 
-def _rule_serves(flag: Flag, rule: Rule) -> JsonValue:
-    if rule.split is None:
-        return rule.serve
-    return _served(flag, rule_seed(flag, rule), percentages_to_weights(rule.split))
+def _rule_weights(rule: Rule) -> Mapping[str, int]:
+    if rule.split is not None:
+        return percentages_to_weights(rule.split)
+    return {rule.serve: TOTAL} if rule.serve is not None else {}
 
 
-def _served(flag: Flag, seed: str, weights: Mapping[str, int]) -> JsonValue:
-    """A variant's name when it has everything, else the split; arms without a share are left out."""
-    only = _only(weights)
+def _served(flag: Flag, seed: str, arms: tuple[_Arm, ...]) -> JsonValue:
+    """A variant's name when it has everything, else the split."""
+    only = _only(arms)
     if only is not None:
         return only
-    arms: list[JsonValue] = [[name, weight] for name, weight in weights.items() if weight]
+    written: list[JsonValue] = [[arm.variant, arm.weight] for arm in arms]
     if seed == flag.key:
-        return {"fractional": arms}
+        return {"fractional": written}
     # Without a unit the engines would hash different texts here, or fall back to another seed.
     unit: JsonValue = {"var": UNIT}
-    seeded: JsonValue = {"fractional": [{"cat": [seed, unit]}, *arms]}
+    seeded: JsonValue = {"fractional": [{"cat": [seed, unit]}, *written]}
     return {"if": [unit, seeded, None]}
 
 
-def _only(weights: Mapping[str, int]) -> str | None:
-    names = [name for name, weight in weights.items() if weight]
-    return names[0] if len(names) == 1 else None
+def _only(arms: tuple[_Arm, ...]) -> str | None:
+    return arms[0].variant if len(arms) == 1 else None
 
 
 def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
@@ -186,7 +227,11 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
         metadata[kind] = EXPOSURE if kind == "exposure" else condition.seed.split(":")[1]
     if traffic.segments:
         metadata["segments"] = ",".join(segment.name for segment in traffic.segments)
-    if traffic.shadow is not None and traffic.shadow.sample:
+    if published.blocked:
+        marks = (f"{part}:{i}" for part, arms in _parts(published).items() for i, arm in enumerate(arms) if arm.breaker)
+        metadata |= {"blocked": ",".join(published.blocked), "breaker": ",".join(marks)}
+        metadata |= {"blockedBy": published.blocked_by} if published.blocked_by else {}
+    if traffic.shadow is not None and traffic.shadow.sample and traffic.shadow.variant not in published.blocked:
         metadata["shadow"], metadata["shadowSample"] = traffic.shadow.variant, traffic.shadow.sample
         metadata["shadowSeed"] = f"{flag.hash_seed}:shadow:"
         if traffic.shadow.comparator is not None:

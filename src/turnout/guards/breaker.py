@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 from pydantic import Field
 
+from turnout.domain.damping import open_for
 from turnout.domain.durations import Duration
 from turnout.domain.model import Frozen
 
@@ -189,11 +190,10 @@ class Breaker:
         now = self._clock()
         if self._circuit is Circuit.CLOSED and now - self._closed_at >= self._recovery.calm.total_seconds():
             self._trips = 0
-        open_for = min(self._recovery.timeout * 2 ** min(self._trips, 30), self._recovery.longest)
-        open_for = max(open_for, self._recovery.timeout)
+        stays = open_for(self._recovery.timeout, self._recovery.longest, self._trips)
         self._trips += 1
-        self._until = now + open_for.total_seconds()
-        return self._become(Circuit.OPEN, why, open_for)
+        self._until = now + stays.total_seconds()
+        return self._become(Circuit.OPEN, why, stays)
 
     def _close(self, why: str) -> Change:
         self._closed_at = self._clock()

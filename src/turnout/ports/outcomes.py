@@ -68,6 +68,10 @@ class OutcomeStore(OutcomeStatistics, Protocol):
         """Keep ``outcomes``; returns only once they are durable. An id seen before counts nothing again."""
         ...
 
+    async def served(self, flag: str, variant: str, since: datetime) -> tuple[int, int]:
+        """How many requests served with ``variant`` since then went well, and how many failed."""
+        ...
+
     def replay(self, flag: str, generation: int) -> AsyncIterator[Outcome]:
         """The outcomes of one generation in the order of their times, to decide about them once more."""
         ...

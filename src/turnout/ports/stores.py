@@ -9,8 +9,10 @@ from typing import Literal, Protocol
 
 from pydantic import AwareDatetime, Field, JsonValue
 
+from turnout.domain.breaking import SharedBreaker
 from turnout.domain.flags import Flag, Traffic
 from turnout.domain.model import Frozen
+from turnout.domain.names import Name
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import Decision, State
 from turnout.domain.snapshot import PublishedFlag
@@ -21,7 +23,10 @@ from turnout.ports.outcomes import OutcomeStore
 
 
 class FlagRecord(Frozen):
-    """A flag as it stands: what a person applied, and what is published for its final serve."""
+    """A flag as it stands: what a person applied, and what is published for its final serve.
+
+    ``breakers`` are those of its variants that have opened before.
+    """
 
     flag: Flag
     traffic: Traffic
@@ -29,6 +34,24 @@ class FlagRecord(Frozen):
     stopped_reason: str = ""
     updated_at: AwareDatetime
     updated_by: str
+    breakers: dict[Name, SharedBreaker] = Field(default_factory=dict[str, SharedBreaker])
+
+    @property
+    def published(self) -> PublishedFlag:
+        """What resolvers serve. The stable variant is never blocked: there is nothing to serve in its place."""
+        blocking = {
+            name: breaker
+            for name, breaker in self.breakers.items()
+            if breaker.circuit != "closed" and name in self.flag.variants and name != self.traffic.stable
+        }
+        kinds = sorted(breaker.kind for breaker in blocking.values())
+        return PublishedFlag(
+            definition=self.flag,
+            traffic=self.traffic,
+            stopped=self.stopped,
+            blocked={name: breaker.probe for name, breaker in sorted(blocking.items())},
+            blocked_by=kinds[0] if kinds else None,
+        )
 
 
 class FlagChange(Frozen):
@@ -132,6 +155,13 @@ class FlagStore(Protocol):
 
     async def stop(self, key: str, stopped: bool, actor: str, reason: str, at: datetime) -> FlagRecord:
         """Serve stable to everybody at once (or end that). Raises NotFound."""
+        ...
+
+    async def switch(self, key: str, variant: str, breaker: SharedBreaker) -> tuple[FlagRecord, int]:
+        """Keep and publish where the breaker of ``variant`` is; the flag after it, and the revision.
+
+        A word that is not newer than what is kept changes nothing. Raises NotFound.
+        """
         ...
 
     async def revision(self) -> int:

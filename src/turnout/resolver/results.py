@@ -18,6 +18,7 @@ Source = Literal[
     "not_found",
     "disabled",
     "stopped",
+    "breaker",
     "static",
     "rule",
     "holdout",
@@ -35,9 +36,9 @@ class Resolution(NamedTuple):
 
     ``variant`` and ``value`` are None when the caller's own default applies (errors, and disabled flags). The value and
     the metadata are shared with the snapshot: read them, never change them. ``metadata`` holds that of the flag set and
-    of the flag (see ``turnout.domain.snapshot``) and ``decidedBy``: ``static``, ``stopped``, ``rule:<name>``,
-    ``holdout:<name>``, ``layer:<name>``, ``exposure:test``, ``segment:<name>``, ``traffic``, ``default`` or
-    ``disabled``.
+    of the flag (see ``turnout.domain.snapshot``) and ``decidedBy``: ``static``, ``stopped``, ``breaker``,
+    ``rule:<name>``, ``holdout:<name>``, ``layer:<name>``, ``exposure:test``, ``segment:<name>``, ``traffic``,
+    ``default`` or ``disabled``.
     """
 
     key: str

@@ -88,11 +88,12 @@ class Snapshot:
 class _CompiledFlag:
     """One flag: its plan, the conditions of its branches, and the function that resolves it."""
 
-    __slots__ = ("_conditions", "_metadata", "evaluate", "plan")
+    __slots__ = ("_blocked", "_conditions", "_metadata", "evaluate", "plan")
 
     def __init__(self, plan: FlagPlan, set_metadata: Mapping[str, JsonValue]) -> None:
         self.plan: Final = plan
         self._metadata: Final = {**set_metadata, **plan.metadata}
+        self._blocked: Final = _blocked(plan.metadata.get("breaker"))
         self._conditions: Final = [compile_condition(branch.condition, plan.key) for branch in plan.branches]
         self.evaluate: Final = self._compile()
 
@@ -102,7 +103,8 @@ class _CompiledFlag:
         if not self.plan.enabled:
             return self._explanation(resolution, "disabled")
         if self.plan.rest is None:
-            return self._explanation(resolution, "stopped" if self._stopped else "static")
+            blocked: Source = "breaker" if 0 in self._blocked.get("traffic", ()) else "static"
+            return self._explanation(resolution, "stopped" if self._stopped else blocked)
         passed: list[str] = []
         for branch, holds in zip(self.plan.branches, self._conditions, strict=True):
             if holds(unit, attributes):
@@ -131,7 +133,8 @@ class _CompiledFlag:
         if not plan.enabled:
             return _always(self._answer(None, "DISABLED", "disabled"))
         if plan.rest is None:
-            return _always(self._answer(plan.default, "STATIC", "stopped" if self._stopped else "static"))
+            blocked = "breaker" if 0 in self._blocked.get("traffic", ()) else "static"
+            return _always(self._answer(plan.default, "STATIC", "stopped" if self._stopped else blocked))
         rest = self._serving(plan.rest, "traffic")
         branches = [
             (holds, self._serving(branch.served, f"{branch.kind}:{branch.name}"))
@@ -140,9 +143,13 @@ class _CompiledFlag:
         return _first_match(branches, rest) if branches else rest
 
     def _serving(self, served: Served, decided_by: str) -> Evaluate:
+        blocked = self._blocked.get(decided_by, frozenset())
         if isinstance(served, Fixed):
-            return _always(self._outcome(served.variant, decided_by))
-        arms = [(self._outcome(variant, decided_by), weight) for variant, weight in served.arms]
+            return _always(self._outcome(served.variant, "breaker" if 0 in blocked else decided_by))
+        arms = [
+            (self._outcome(variant, "breaker" if place in blocked else decided_by), weight)
+            for place, (variant, weight) in enumerate(served.arms)
+        ]
         return splitter(served.seed, arms, self._outcome(None, "default"))
 
     def _outcome(self, variant: str | None, decided_by: str) -> Resolution:
@@ -170,6 +177,7 @@ class _CompiledFlag:
         served: Served | None = None,
         unit: str | None = None,
     ) -> Explanation:
+        source = "breaker" if resolution.metadata.get("decidedBy") == "breaker" else source
         split = served if isinstance(served, Split) else None
         slices = _slices(split) if split else ()
         total = slices[-1].end if slices else None
@@ -202,6 +210,16 @@ def _first_match(branches: list[tuple[Condition, Evaluate]], rest: Evaluate) -> 
         return rest(unit, attributes)
 
     return evaluate
+
+
+def _blocked(marks: JsonValue) -> dict[str, frozenset[int]]:
+    """The places of the arms that breakers gave to stable, by the part of the flag; see `definition`'s metadata."""
+    found: dict[str, frozenset[int]] = {}
+    for mark in marks.split(",") if isinstance(marks, str) and marks else ():
+        part, _, place = mark.rpartition(":")
+        if place.isdecimal():
+            found[part] = found.get(part, frozenset()) | {int(place)}
+    return found
 
 
 def _slices(split: Split) -> tuple[Slice, ...]:

@@ -29,6 +29,16 @@ class MemoryOutcomeStore(Ledger):
         batch = self.add((kept[id] for id in new), facts)
         return Receipt(len(new), len(outcomes) - unknown - len(new), unknown, rejected_by(batch))
 
+    async def served(self, flag: str, variant: str, since: datetime) -> tuple[int, int]:
+        """See `OutcomeStore.served`."""
+        its = [
+            kept.outcome.ok
+            for kept in self._outcomes.values()
+            if (kept.outcome.flag, kept.outcome.variant, kept.outcome.mode) == (flag, variant, "serve")
+            and kept.at >= since
+        ]
+        return its.count(True), its.count(False)
+
     async def replay(self, flag: str, generation: int) -> AsyncIterator[Outcome]:
         """See `OutcomeStore.replay`."""
         its = [kept for kept in self._outcomes.values() if (kept.outcome.flag, kept.generation) == (flag, generation)]

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from turnout.adapters import store_rules as rules
 from turnout.adapters.intake import FlagFacts, measuring_of
+from turnout.domain.breaking import SharedBreaker
 from turnout.domain.flags import Flag
 from turnout.domain.rollout import Decision
-from turnout.domain.snapshot import PublishedFlag
 from turnout.domain.verdicts import Check
 from turnout.ports.stores import (
     AuditEntry,
@@ -143,16 +143,23 @@ class MemoryFlagStore:
             self._memory.revision += 1
         return after
 
+    async def switch(self, key: str, variant: str, breaker: SharedBreaker) -> tuple[FlagRecord, int]:
+        """See `FlagStore.switch`."""
+        before = self._memory.flag(key)
+        after = rules.switched(before, variant, breaker)
+        if after is not before:
+            self._memory.flags[key] = after
+            self._memory.audit.append(rules.switch_entry(key, variant, breaker))
+            self._memory.revision += after.published != before.published
+        return after, self._memory.revision
+
     async def revision(self) -> int:
         """See `FlagStore.revision`."""
         return self._memory.revision
 
     async def published(self) -> Published:
         """See `FlagStore.published`."""
-        flags = tuple(
-            PublishedFlag(definition=record.flag, traffic=record.traffic, stopped=record.stopped)
-            for record in await self.list()
-        )
+        flags = tuple(record.published for record in await self.list())
         return Published(revision=self._memory.revision, store_id=self._memory.store_id, flags=flags)
 
     async def beat(self, feed: str, revision: int, at: datetime) -> None:

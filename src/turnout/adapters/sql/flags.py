@@ -14,8 +14,8 @@ from turnout.adapters.sql.engine import Database
 from turnout.adapters.sql.queries import add_flag, append_audit, find_flag, open_rollout, save_flag
 from turnout.adapters.sql.rows import flag_record
 from turnout.adapters.sql.upserts import upsert
+from turnout.domain.breaking import SharedBreaker
 from turnout.domain.flags import Flag
-from turnout.domain.snapshot import PublishedFlag
 from turnout.ports.stores import Delivery, FlagChange, FlagRecord, Published
 
 _FLAGS = tables.flags
@@ -74,6 +74,18 @@ class SqlFlagStore:
                 await publication.publish()
         return after
 
+    async def switch(self, key: str, variant: str, breaker: SharedBreaker) -> tuple[FlagRecord, int]:
+        """See `FlagStore.switch`."""
+        async with self._database.publishing() as publication:
+            before = await _existing(publication.connection, key)
+            after = rules.switched(before, variant, breaker)
+            if after is not before:
+                await save_flag(publication.connection, after)
+                await append_audit(publication.connection, rules.switch_entry(key, variant, breaker))
+                if after.published != before.published:
+                    await publication.publish()
+        return after, publication.revision
+
     async def revision(self) -> int:
         """See `FlagStore.revision`."""
         async with self._database.reading() as connection:
@@ -89,8 +101,8 @@ class SqlFlagStore:
         async with self._database.reading() as connection:
             rows = (await connection.execute(everything)).all()
         records = sorted((flag_record(r) for r in rows if r.key is not None), key=lambda record: record.flag.key)
-        flags = (PublishedFlag(definition=r.flag, traffic=r.traffic, stopped=r.stopped) for r in records)
-        return Published(revision=rows[0].revision, store_id=rows[0].store_id, flags=tuple(flags))
+        flags = tuple(record.published for record in records)
+        return Published(revision=rows[0].revision, store_id=rows[0].store_id, flags=flags)
 
     async def beat(self, feed: str, revision: int, at: datetime) -> None:
         """See `FlagStore.beat`. Feeds silent for a day are forgotten."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Executable, or_, select
+from sqlalchemy import Column, Executable, func, or_, select
 
 from turnout.adapters.intake import attributed
 from turnout.adapters.sql import statistics, tables
@@ -87,6 +87,17 @@ class SqlOutcomeStore:
     async def frozen(self, flag: str, generation: int) -> Mapping[str, float]:
         """See `OutcomeStore.frozen`."""
         return await self._document(_WINDOWS.c.frozen, WindowKey(flag, generation))
+
+    async def served(self, flag: str, variant: str, since: datetime) -> tuple[int, int]:
+        """See `OutcomeStore.served`."""
+        columns = _OUTCOMES.c
+        newest = select(func.max(columns.generation)).where(columns.flag == flag).scalar_subquery()
+        # Those of the present generation and of the one before: the index leads straight to them.
+        here = (columns.flag == flag) & (columns.generation >= newest - 1) & (columns.at >= since)
+        mine = here & (columns.variant == variant) & columns.mode.is_(None) & columns.ok.is_not(None)
+        rows = await self._read(select(columns.ok, func.count()).where(mine).group_by(columns.ok))
+        counts = {bool(ok): count for ok, count in rows}
+        return counts.get(True, 0), counts.get(False, 0)
 
     async def replay(self, flag: str, generation: int) -> AsyncIterator[Outcome]:
         """See `OutcomeStore.replay`. Read page by page: nothing is locked or held open while the caller works."""

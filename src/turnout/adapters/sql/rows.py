@@ -29,6 +29,7 @@ def flag_values(record: FlagRecord) -> Values:
         "traffic": record.traffic.model_dump(mode="json"),
         "stopped": record.stopped,
         "stopped_reason": record.stopped_reason,
+        "breakers": record.model_dump(mode="json", include={"breakers"})["breakers"] or None,
         "updated_at": record.updated_at,
         "updated_by": record.updated_by,
     }
@@ -41,6 +42,7 @@ def flag_record(row: Row[Any]) -> FlagRecord:
         traffic=Traffic.model_validate(row.traffic),
         stopped=row.stopped,
         stopped_reason=row.stopped_reason,
+        breakers=row.breakers or {},
         updated_at=row.updated_at,
         updated_by=row.updated_by,
     )

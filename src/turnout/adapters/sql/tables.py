@@ -89,6 +89,7 @@ flags = Table(
     Column("traffic", JSON, nullable=False),
     Column("stopped", Boolean, nullable=False),
     Column("stopped_reason", CleanText, nullable=False),
+    Column("breakers", JSON(none_as_null=True)),
     Column("updated_at", UtcTime, nullable=False),
     Column("updated_by", CleanText, nullable=False),
 )

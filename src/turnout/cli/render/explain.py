@@ -64,6 +64,8 @@ def decided(explanation: Explanation) -> str:
     match explanation.source:
         case "stopped":
             return "decided by the emergency stop: everybody gets the stable variant"
+        case "breaker":
+            return "decided by an open breaker: the stable variant instead of one that a service found bad"
         case "disabled":
             return "the flag is disabled: every caller's own default applies"
         case "rule" | "segment":
