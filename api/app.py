@@ -18,7 +18,7 @@ from api.documentation import describe
 from api.errors import OFREP_PREFIX
 from api.limits import BodyLimit
 from api.metrics import Counted
-from api.routes import budgets, data, flags, freezes, ofrep, operations, rollouts
+from api.routes import breakers, budgets, data, flags, freezes, ofrep, operations, rollouts
 from api.services import Services
 from turnout.adapters.settings import Token
 
@@ -43,7 +43,7 @@ def create_app(services: Services, tokens: Sequence[Token] = ()) -> FastAPI:
     app.state.services = services
     errors.install(app)
     # The busiest first: routes are tried in order.
-    for subject in (ofrep, data, budgets, flags, rollouts, freezes, operations):
+    for subject in (ofrep, data, budgets, breakers, flags, rollouts, freezes, operations):
         app.include_router(subject.router)
     _override(app, lambda: describe(app))
     return app

@@ -22,7 +22,7 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
 )
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
@@ -44,13 +44,18 @@ from turnout.domain.errors import (
 from turnout.domain.notices import Notice
 from turnout.domain.rollout import CommandKind, RolloutStatus
 from workflows.messages import (
+    BREAKER_NAME,
     NOTIFYING_NAME,
     TASK_QUEUE,
     WORKFLOW_NAME,
     Announcement,
+    BreakerInput,
+    BreakerSignal,
+    CloseBreaker,
     CommandRequest,
     CommandResult,
     RolloutInput,
+    breaker_id,
     telling_id,
     workflow_id,
 )
@@ -115,6 +120,10 @@ class Engine(Protocol):
 
     async def pending(self, flag: str) -> Pending | None:
         """The open rollout, if there is one."""
+        ...
+
+    async def report(self, flag: str, variant: str, signal: BreakerSignal | CloseBreaker) -> None:
+        """Have the shared breaker of a variant hear of it; it begins if there is none."""
         ...
 
     async def tell(self, notice: Notice, channels: Sequence[Channel]) -> None:
@@ -203,6 +212,21 @@ class TemporalEngine:
             return None
         first = described.raw_description.workflow_execution_info.first_run_id
         return Pending(first or described.run_id or "", memo)
+
+    async def report(self, flag: str, variant: str, signal: BreakerSignal | CloseBreaker) -> None:
+        """See `Engine.report`."""
+        client = await self._connected()
+        async with self._reaching(self._patience.call):
+            await client.start_workflow(
+                BREAKER_NAME,
+                BreakerInput(flag=flag, variant=variant),
+                id=breaker_id(flag, variant),
+                task_queue=TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                start_signal="close" if isinstance(signal, CloseBreaker) else "report",
+                start_signal_args=[signal],
+                static_summary=f"breaker of {flag}/{variant}",
+            )
 
     async def tell(self, notice: Notice, channels: Sequence[Channel]) -> None:
         """See `Engine.tell`."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from api.errors import FieldProblem
+from turnout.domain.breaking import SharedBreaker
 from turnout.domain.budget import Settlement
 from turnout.domain.freezes import Closed, Freeze, FreezeSpec
 from turnout.domain.model import Frozen
@@ -249,6 +250,32 @@ class Budgets(Frozen):
     budgets: tuple[BudgetView, ...]
 
 
+class BreakerView(SharedBreaker):
+    """Where the shared breaker of a variant is. ``blocking``: the variant is kept from users, all or but for probes."""
+
+    flag: str
+    variant: str
+    blocking: bool
+
+
+class Breakers(Frozen):
+    """The shared breakers that have ever opened, by flag and variant."""
+
+    breakers: tuple[BreakerView, ...]
+
+
+class Reported(Frozen):
+    """What became of a report, or of closing a breaker."""
+
+    text: str
+
+
+class CloseIn(Frozen):
+    """Asks to close a breaker."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
 class Health(Frozen):
     """Whether the process, or all that it needs, is well."""
 
@@ -311,6 +338,16 @@ class BudgetBody(BaseModel):
     lease_time: str = "1m"
 
 
+class BreakerBody(BaseModel):
+    """How the shared breaker of a variant comes back; `probe_share` is in percent."""
+
+    recovery_timeout: str = "30s"
+    probe_share: float = 5
+    probes: int = 3
+    calm: str = "5m"
+    longest: str = "10m"
+
+
 class FlagBody(BaseModel):
     """A flag as in flags.yaml: variants of one type, the stable one, rules, and what everybody else gets."""
 
@@ -323,6 +360,7 @@ class FlagBody(BaseModel):
     enabled: bool = True
     description: str = ""
     budgets: dict[str, BudgetBody] = {}
+    breakers: dict[str, BreakerBody] = {}
     notify: list[dict[str, JsonValue]] = []
 
 

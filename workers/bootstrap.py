@@ -14,6 +14,7 @@ from activities.journal import StoreJournal
 from activities.lookout import StageLookout
 from activities.notices import ChannelHerald
 from activities.routing import SteeredRouting
+from activities.switchboard import StoreSwitchboard
 from turnout.adapters.notifiers import notifier_of
 from turnout.adapters.routers import router_of
 from turnout.adapters.settings import Settings
@@ -39,4 +40,5 @@ async def worker_of(client: Client, settings: Settings, environ: Mapping[str, st
         journal = StoreJournal(stores.flags, stores.rollouts, calendar)
         herald = ChannelHerald(stores.rollouts, lambda channel: notifier_of(channel, telling, environ))
         lookout = StageLookout(panel, stores.rollouts, calendar)
-        yield build_worker(client, journal, lookout, herald, SteeredRouting(steering))
+        routing, switchboard = SteeredRouting(steering), StoreSwitchboard(stores)
+        yield build_worker(client, journal, lookout, herald, routing, switchboard=switchboard)

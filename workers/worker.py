@@ -8,12 +8,13 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from workflows.breaker import BreakerWorkflow
 from workflows.messages import TASK_QUEUE
 from workflows.notifying import NotifyWorkflow
-from workflows.ports import Herald, Journal, Lookout, Routing
+from workflows.ports import Herald, Journal, Lookout, Routing, Switchboard
 from workflows.rollout import RolloutWorkflow
 
-WORKFLOWS = (RolloutWorkflow, NotifyWorkflow)
+WORKFLOWS = (RolloutWorkflow, NotifyWorkflow, BreakerWorkflow)
 MOST_ROLLOUTS = 2000
 MOST_NOTICES = 500
 
@@ -29,9 +30,19 @@ def sandbox() -> SandboxedWorkflowRunner:
 
 
 def build_worker(
-    client: Client, journal: Journal, lookout: Lookout, herald: Herald, routing: Routing, task_queue: str = TASK_QUEUE
+    client: Client,
+    journal: Journal,
+    lookout: Lookout,
+    herald: Herald,
+    routing: Routing,
+    task_queue: str = TASK_QUEUE,
+    *,
+    switchboard: Switchboard | None = None,
 ) -> Worker:
-    """A worker for rollouts whose effects are ``journal``'s, ``lookout``'s, ``herald``'s and ``routing``'s."""
+    """A worker for rollouts whose effects are ``journal``'s, ``lookout``'s, ``herald``'s and ``routing``'s.
+
+    The shared breakers of ``switchboard`` run on it, too.
+    """
     return Worker(
         client,
         task_queue=task_queue,
@@ -44,6 +55,7 @@ def build_worker(
             lookout.calendar,
             herald.send,
             routing.route,
+            *([] if switchboard is None else [switchboard.switch, switchboard.watch]),
         ],
         workflow_runner=sandbox(),
         max_cached_workflows=MOST_ROLLOUTS,

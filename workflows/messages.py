@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import AwareDatetime, Field, JsonValue
 
 from turnout.domain.adjusting import Adjustment
+from turnout.domain.breaking import BreakerPolicy, BreakerReport, SharedBreaker
 from turnout.domain.channels import Channel
 from turnout.domain.freezes import Opening
 from turnout.domain.model import Frozen
@@ -18,11 +21,17 @@ from turnout.domain.windows import Window
 TASK_QUEUE = "turnout"
 WORKFLOW_NAME = "Rollout"
 NOTIFYING_NAME = "Notify"
+BREAKER_NAME = "Breaker"
 
 
 def workflow_id(flag: str) -> str:
     """The workflow id of ``flag``'s rollout; Temporal keeps it unique among open workflows."""
     return f"rollout:{flag}"
+
+
+def breaker_id(flag: str, variant: str) -> str:
+    """The workflow id of the shared breaker of one variant."""
+    return f"breaker:{flag}:{variant}"
 
 
 def notifying_id(rollout_id: str, seq: int) -> str:
@@ -185,3 +194,66 @@ class Delivered(Frozen):
 
     key: str
     channels: tuple[str, ...]
+
+
+class BreakerInput(Frozen):
+    """Starts the shared breaker of a variant; ``breaker`` is where it is, ``policy`` how it comes back, if known."""
+
+    flag: str
+    variant: str
+    breaker: SharedBreaker | None = None
+    policy: BreakerPolicy = BreakerPolicy()
+
+
+class BreakerSignal(Frozen):
+    """A process's report, and how the breaker comes back as the flag says now."""
+
+    report: BreakerReport
+    policy: BreakerPolicy
+
+
+class CloseBreaker(Frozen):
+    """A person closes a breaker."""
+
+    actor: str = Field(default="unknown", max_length=200)
+    reason: str = Field(default="", max_length=500)
+
+
+class SwitchRequest(Frozen):
+    """Asks to keep and publish where the breaker of a variant is."""
+
+    flag: str
+    variant: str
+    breaker: SharedBreaker
+
+
+class ToldRollout(Frozen):
+    """An open rollout that has to hear of a breaker, and what it shall do."""
+
+    workflow_id: str
+    command: Literal["pause", "rollback"]
+
+
+class Switched(Frozen):
+    """The change is published at ``revision``; whom to tell of it."""
+
+    revision: int
+    stable: str
+    channels: tuple[Channel, ...] = ()
+    rollout: ToldRollout | None = None
+
+
+class ProbeWatch(Frozen):
+    """Asks for what becomes of the requests served with a variant since ``since``."""
+
+    flag: str
+    variant: str
+    since: AwareDatetime
+    wanted: int
+
+
+class Probed(Frozen):
+    """So many probes went well, so many failed."""
+
+    good: int
+    bad: int

@@ -6,6 +6,7 @@ A rollout waits until it is started, which is Temporal's own doing, and never fo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio import workflow
@@ -14,10 +15,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from turnout.domain.channels import Channel
-    from turnout.domain.notices import news_of
+    from turnout.domain.notices import Notice, news_of
     from turnout.domain.plan import Plan
     from turnout.domain.rollout import Decision
-    from workflows.messages import NOTIFYING_NAME, Announcement, Delivered, Dispatch, notifying_id
+    from workflows.messages import NOTIFYING_NAME, Announcement, Delivered, Dispatch, notifying_id, telling_id
     from workflows.ports import Herald
 
 _GIVE_UP = timedelta(hours=24)
@@ -36,18 +37,30 @@ async def announce(plan: Plan, decision: Decision, before: Decision | None) -> N
     if news is None or not channels:
         return
     # A run continues as new by its history long before it has as many open children as Temporal allows, 2000.
+    summary = f"{decision.flag}: {news.event} to {len(channels)} channels"
+    await _start(Announcement(news=news, channels=channels), notifying_id(decision.rollout_id, decision.seq), summary)
+
+
+async def tell(notice: Notice, channels: Sequence[Channel]) -> None:
+    """Have ``notice`` told to those of ``channels`` that want it. To be called from a workflow. Never fails."""
+    wanting = tuple(c for c in channels if notice.event != "test" and c.wants(notice.event))
+    if wanting:
+        await _start(Announcement(notice=notice, channels=wanting), telling_id(notice.key), notice.title[:190])
+
+
+async def _start(announcement: Announcement, id: str, summary: str) -> None:
     try:
         told = await workflow.start_child_workflow(
             NotifyWorkflow.run,
-            Announcement(news=news, channels=channels),
-            id=notifying_id(decision.rollout_id, decision.seq),
+            announcement,
+            id=id,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             cancellation_type=workflow.ChildWorkflowCancellationType.ABANDON,
-            static_summary=f"{decision.flag}: {news.event} to {len(channels)} channels",
+            static_summary=summary,
         )
     except FailureError as error:
-        workflow.logger.warning("decision %s of %s is not told: %s", decision.seq, decision.flag, error)
+        workflow.logger.warning("%s is not told: %s", summary, error)
     else:
         told.add_done_callback(lambda handle: handle.cancelled() or handle.exception())
 

@@ -21,6 +21,10 @@ from workflows.messages import (
     OpenRequest,
     Routed,
     RouteRequest,
+    Probed,
+    ProbeWatch,
+    Switched,
+    SwitchRequest,
 )
 
 
@@ -73,3 +77,17 @@ class Herald(ABC):
     @abstractmethod
     async def send(self, dispatch: Dispatch) -> None:
         """Send the notice to its channel, in bounded time. Carries the same key every time it is sent."""
+
+
+class Switchboard(ABC):
+    """Publishes where shared breakers are, and watches their probes."""
+
+    @activity.defn(name="switch_breaker")
+    @abstractmethod
+    async def switch(self, request: SwitchRequest) -> Switched:
+        """Keep and publish a change; idempotent. Fails for good when the flag or the variant is gone."""
+
+    @activity.defn(name="watch_probes")
+    @abstractmethod
+    async def watch(self, request: ProbeWatch) -> Probed:
+        """Count what is reported of the probes until as many as wanted went well, or one did not."""

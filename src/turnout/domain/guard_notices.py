@@ -7,7 +7,9 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
+from turnout.domain.breaking import SharedBreaker
 from turnout.domain.budget import Account, Budget, money
+from turnout.domain.durations import format_duration
 from turnout.domain.notices import Notice, Severity
 
 BudgetEvent = Literal["budget_alert", "budget_exceeded"]
@@ -72,3 +74,27 @@ def guard_notice(event: GuardEvent, key: str, about: tuple[str, str, str], words
         text=words.text,
         advice=words.advice,
     )
+
+
+def breaker_notice(about: tuple[str, str, str], before: SharedBreaker | None, after: SharedBreaker) -> Notice | None:
+    """The notice of a breaker that opened or closed; one that only goes on being open is no news."""
+    flag, variant, stable = about
+    if after.circuit == "open" and (before is None or before.circuit == "closed"):
+        again = f", for the {_ordinal(after.trips)} time in a row" if after.trips > 1 else ""
+        stays = format_duration(after.until - after.at) if after.until else "a while"
+        text = f"{after.why}{again}; everybody gets {stable} for {stays}, then a share of the users probes {variant}"
+        advice = f"turnout breakers close {flag} {variant} closes it before"
+        words = Words("critical", f"the {after.kind} breaker of {variant} is open", text, advice)
+        event: GuardEvent = "breaker_opened"
+    elif after.circuit == "closed" and before is not None and before.circuit != "closed":
+        words = Words("info", f"the {after.kind} breaker of {variant} is closed", after.why or "closed by hand")
+        event = "breaker_closed"
+    else:
+        return None
+    key = f"breaker:{flag}:{variant}:{after.at.isoformat()}:{after.seq}"
+    return guard_notice(event, key, about, words, after.at)
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

@@ -286,10 +286,15 @@ class Stage(Frozen):
         return next((segment.weights for segment in self.segments if segment.name == self.focus), self.weights)
 
 
+OnBreaker = Literal["pause", "rollback", "ignore"]
+"""What becomes of a rollout whose candidate a breaker has blocked."""
+
+
 class Plan(Frozen):
     """The ordered stages of one rollout of ``flag`` from ``stable`` to ``candidate``.
 
-    Nothing begins before ``start_at``. ``notify`` is told of it.
+    Nothing begins before ``start_at``. ``notify`` is told of it. When a breaker of the candidate opens, ``on_breaker``
+    happens.
 
     A rollout that completes makes the candidate the flag's stable variant (``end: adopt``), leaves the traffic of its
     last stage as it is (``stay``), or gives everybody stable (``return``). ``follow_up`` is the spec of the rollout
@@ -310,6 +315,7 @@ class Plan(Frozen):
     notify: tuple[Channel, ...] = ()
     start_at: AwareDatetime | None = None
     follow_up: dict[str, JsonValue] | None = None
+    on_breaker: OnBreaker = "pause"
 
     def share(self, stage: int) -> float:
         """The candidate's share of the users that ``stage`` is about, 0..1."""

@@ -14,7 +14,7 @@ from turnout.domain.errors import Problem
 from turnout.domain.expectation import Expectation
 from turnout.domain.gates import GateSpec, GuardrailSpec, bounds_faults
 from turnout.domain.model import Frozen
-from turnout.domain.plan import SAMPLE_RATIO, Bounds, Name, OnTimeout, Undecided, Unknown
+from turnout.domain.plan import SAMPLE_RATIO, Bounds, Name, OnBreaker, OnTimeout, Undecided, Unknown
 from turnout.domain.problems import Faults
 from turnout.domain.routing import Router
 from turnout.domain.windows import Windows
@@ -110,6 +110,7 @@ class Policies(Frozen):
     on_no_data: Unknown = "pause"
     on_inconclusive: Undecided = "pause"
     on_source_error: Unknown = "pause"
+    on_breaker: OnBreaker = "pause"
     max_attempts: int = Field(default=3, ge=1, le=20)
 
     @field_validator("check_every")

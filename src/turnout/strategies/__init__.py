@@ -145,5 +145,5 @@ def compile_plan(spec: RolloutSpec, stable: str) -> Plan:
     plan = (
         spec.parts[0].plan(asked, stable) if spec.strategy is not None else concatenated(spec.pipeline, asked, stable)
     )
-    plan = plan.model_copy(update={"start_at": spec.start_at, "notify": spec.notify})
-    return steered(plan, router, path)
+    said = {"start_at": spec.start_at, "notify": spec.notify, "on_breaker": spec.on_breaker}
+    return steered(plan.model_copy(update=said), router, path)

@@ -24,7 +24,7 @@ from turnout.domain.errors import TurnoutError, Unavailable
 from turnout.domain.notices import Notice
 from turnout.domain.rollout import CommandKind, RolloutStatus, State
 from turnout.ports import Stores
-from workflows.messages import CommandRequest, CommandResult, RolloutInput
+from workflows.messages import BreakerSignal, CloseBreaker, CommandRequest, CommandResult, RolloutInput
 
 FLAG = "answer-engine"
 FLAGS: dict[str, Any] = {
@@ -57,6 +57,9 @@ class ScriptedEngine:
     own_word: RolloutStatus | None = None
     commands: list[tuple[str, str, CommandRequest]] = field(default_factory=list[tuple[str, str, CommandRequest]])
     told: list[Notice] = field(default_factory=list[Notice])
+    reports: list[tuple[str, str, BreakerSignal | CloseBreaker]] = field(
+        default_factory=list[tuple[str, str, BreakerSignal | CloseBreaker]]
+    )
 
     async def start(self, flag: str, request: RolloutInput, memo: Mapping[str, str]) -> str:
         """See `Engine`."""
@@ -86,6 +89,11 @@ class ScriptedEngine:
     async def pending(self, flag: str) -> Pending | None:
         """See `Engine`."""
         return self.open
+
+    async def report(self, flag: str, variant: str, signal: BreakerSignal | CloseBreaker) -> None:
+        """See `Engine`."""
+        self._maybe_fail()
+        self.reports.append((flag, variant, signal))
 
     async def tell(self, notice: Notice, channels: Sequence[Channel]) -> None:
         """See `Engine`."""

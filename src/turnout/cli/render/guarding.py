@@ -1,4 +1,4 @@
-"""Budgets, as a table."""
+"""Budgets and breakers, as tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from turnout.cli.render.words import minute, percent, table
+from turnout.domain.breaking import SharedBreaker
+from turnout.domain.bucketing import TOTAL
 from turnout.domain.budget import money
 from turnout.domain.model import Frozen
 
@@ -28,6 +30,35 @@ class BudgetView(Frozen):
     leased: int
     left: int
     alert_at: float
+
+
+class BreakerView(SharedBreaker):
+    """A breaker as GET /v1/breakers answers it."""
+
+    flag: str
+    variant: str
+    blocking: bool
+
+
+def breakers_table(breakers: Sequence[BreakerView]) -> RenderableType:
+    """One row a breaker."""
+    if not breakers:
+        return Text("no breaker has ever opened")
+    grid = table("flag", "variant", "breaker", "serves", "since", "until", "by", "why")
+    for one in breakers:
+        style = {"open": "bold red", "half_open": "yellow"}.get(one.circuit, "green")
+        probes = f"probes, {percent(one.probe / TOTAL)} of its share" if one.probe else "nobody"
+        grid.add_row(
+            one.flag,
+            one.variant,
+            Text(one.circuit.replace("_", " "), style=style),
+            probes if one.blocking else "as its traffic says",
+            minute(one.at),
+            minute(one.until) if one.until else "",
+            one.actor,
+            one.why,
+        )
+    return grid
 
 
 def budgets_table(budgets: Sequence[BudgetView]) -> RenderableType:
