@@ -15,6 +15,7 @@ from workers.worker import WORKFLOWS, sandbox
 
 FOLDER = Path(__file__).parent / "histories"
 NOTICES = Path(__file__).parent / "notices"
+BREAKERS = Path(__file__).parent / "breakers"
 
 _STACK_TRACE = re.compile(r'"stackTrace":"(?:[^"\\]|\\.)*"')
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.changed import EndsUnconfirmed, ShowsFirst, WordsAndTimeouts
-from tests.replay.histories import FOLDER, NOTICES, all_paths, event_types, read, replay, request_of
+from tests.replay.histories import BREAKERS, FOLDER, NOTICES, all_paths, event_types, read, replay, request_of
 from tests.replay.lives import LIVES
 from turnout.strategies._kinds import Strategy
 
@@ -32,6 +32,14 @@ async def test_the_present_code_replays(path: Path) -> None:
 async def test_notices_replay(path: Path) -> None:
     """A notice that is being sent while the worker is replaced is sent on."""
     assert "ACTIVITY_TASK_COMPLETED" in event_types(read(path))
+    assert (await replay(read(path))).replay_failure is None
+
+
+@pytest.mark.parametrize("path", sorted(BREAKERS.rglob("*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+async def test_breakers_replay(path: Path) -> None:
+    """A breaker that is open while the worker is replaced stays open, and comes back in its time."""
+    done = set(event_types(read(path)))
+    assert {"TIMER_FIRED", "WORKFLOW_EXECUTION_SIGNALED", "CHILD_WORKFLOW_EXECUTION_STARTED"} <= done
     assert (await replay(read(path))).replay_failure is None
 
 
