@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -43,6 +45,7 @@ def build_worker(
 
     The shared breakers of ``switchboard`` run on it, too.
     """
+    breakers: list[Callable[..., Any]] = [] if switchboard is None else [switchboard.switch, switchboard.watch]
     return Worker(
         client,
         task_queue=task_queue,
@@ -55,7 +58,7 @@ def build_worker(
             lookout.calendar,
             herald.send,
             routing.route,
-            *([] if switchboard is None else [switchboard.switch, switchboard.watch]),
+            *breakers,
         ],
         workflow_runner=sandbox(),
         max_cached_workflows=MOST_ROLLOUTS,

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from typing import Final, cast
+from typing import Final, Literal
 
 import httpx
 
@@ -54,7 +54,7 @@ class Reports:
         """A breaker of this process has changed. Half open is nobody else's business."""
         if change.after is Circuit.HALF_OPEN:
             return
-        circuit = "open" if change.after is Circuit.OPEN else "closed"
+        circuit: Literal["open", "closed"] = "open" if change.after is Circuit.OPEN else "closed"
         reporter = f"{socket.gethostname()}-{os.getpid()}"[:200]
         report = BreakerReport(circuit=circuit, kind=kind, why=change.why[:500], reporter=reporter)
         with self._changed:
@@ -137,4 +137,4 @@ def blocked(assignment: Assignment) -> BreakerKind | None:
     if assignment.decided_by != "breaker":
         return None
     kind = assignment.metadata.get("blockedBy")
-    return cast(BreakerKind, kind) if kind in ("errors", "quality") else "errors"
+    return "quality" if kind == "quality" else "errors"

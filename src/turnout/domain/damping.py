@@ -7,4 +7,4 @@ from datetime import timedelta
 
 def open_for(timeout: timedelta, longest: timedelta, trips: int) -> timedelta:
     """``timeout`` doubled for each of ``trips`` before, up to ``longest``, and never shorter than ``timeout``."""
-    return max(timeout, min(timeout * 2 ** min(trips, 30), longest))
+    return max(timeout, min(timeout * (1 << min(trips, 30)), longest))

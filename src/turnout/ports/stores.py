@@ -44,13 +44,13 @@ class FlagRecord(Frozen):
             for name, breaker in self.breakers.items()
             if breaker.circuit != "closed" and name in self.flag.variants and name != self.traffic.stable
         }
-        kinds = sorted(breaker.kind for breaker in blocking.values())
+        kinds = {breaker.kind for breaker in blocking.values()}
         return PublishedFlag(
             definition=self.flag,
             traffic=self.traffic,
             stopped=self.stopped,
             blocked={name: breaker.probe for name, breaker in sorted(blocking.items())},
-            blocked_by=kinds[0] if kinds else None,
+            blocked_by=None if not kinds else "errors" if "errors" in kinds else "quality",
         )
 
 
