@@ -31,7 +31,7 @@ def sandbox() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=restrictions)
 
 
-def build_worker(
+def build_worker(  # noqa: PLR0913 - one for each kind of effect
     client: Client,
     journal: Journal,
     lookout: Lookout,

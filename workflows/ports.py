@@ -19,10 +19,10 @@ from workflows.messages import (
     Dispatch,
     Opened,
     OpenRequest,
-    Routed,
-    RouteRequest,
     Probed,
     ProbeWatch,
+    Routed,
+    RouteRequest,
     Switched,
     SwitchRequest,
 )

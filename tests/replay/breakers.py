@@ -71,7 +71,9 @@ async def main() -> None:
     async with server() as env:
         journal, lookout = MemoryJournal(), ScriptedLookout(Script(), [])
         board = StoreSwitchboard(stores)
-        async with build_worker(env.client, journal, lookout, MemoryHerald(), queue, switchboard=board):
+        async with build_worker(
+            env.client, journal, lookout, MemoryHerald(), MemoryRouting(), queue, switchboard=board
+        ):
             handle = await live(env, stores, queue)
             write(BREAKERS / folder().name / "opened-and-closed.json", await handle.fetch_history())
 

@@ -93,8 +93,8 @@ def definition(published: PublishedFlag) -> dict[str, JsonValue]:
     ``shadowSample`` and ``shadowSeed`` (the variant that answers in the background for so many units in 100000, drawn
     by the hash of seed and unit), ``shadowComparator`` (how both answers are compared; only if the rollout says),
     ``budgets`` (variants whose calls are paid from a budget, comma-separated). Where breakers block a variant:
-    ``blocked`` (the variants, comma-separated), ``blockedBy`` (``errors`` or ``quality``) and ``breaker``, the arms that
-    breakers gave to stable, counted from 0, by the part of the flag that they are of: ``traffic:0,rule:beta:1``.
+    ``blocked`` (the variants, comma-separated), ``blockedBy`` (``errors`` or ``quality``) and ``breaker``, the arms
+    that breakers gave to stable, counted from 0, by the part of the flag they are of: ``traffic:0,rule:beta:1``.
     """
     flag, traffic = published.definition, published.traffic
     targeting = None if published.stopped else _targeting(published)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -59,15 +60,19 @@ def explanation_view(explanation: Explanation, unit: str | None) -> RenderableTy
     return Group(*lines)
 
 
+_WHOLE: Final = {
+    "stopped": "decided by the emergency stop: everybody gets the stable variant",
+    "breaker": "decided by an open breaker: the stable variant instead of one that a service found bad",
+    "disabled": "the flag is disabled: every caller's own default applies",
+    "static": "everybody gets the same variant",
+}
+
+
 def decided(explanation: Explanation) -> str:
     """Which part of the flag decided, in a sentence."""
     match explanation.source:
-        case "stopped":
-            return "decided by the emergency stop: everybody gets the stable variant"
-        case "breaker":
-            return "decided by an open breaker: the stable variant instead of one that a service found bad"
-        case "disabled":
-            return "the flag is disabled: every caller's own default applies"
+        case "stopped" | "breaker" | "disabled" | "static":
+            return _WHOLE[explanation.source]
         case "rule" | "segment":
             return f"decided by {explanation.source} {explanation.name}, whose condition holds"
         case "holdout":
@@ -79,8 +84,6 @@ def decided(explanation: Explanation) -> str:
         case "traffic":
             by = f", which rollout {explanation.rollout} moves" if explanation.rollout else ""
             return f"decided by the split of the traffic{by}" if explanation.slices else "decided by the flag's serve"
-        case "static":
-            return "everybody gets the same variant"
         case "error" | "not_found":
             return f"not decided: {explanation.resolution.error_message}"
 
