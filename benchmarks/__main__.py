@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks import aborting, calling, history, intake, resolving
+from benchmarks import aborting, calling, history, intake, resolving, tripping
 from benchmarks.report import Section, page
 from benchmarks.stack import embedded_stack
 
@@ -18,7 +18,7 @@ def main() -> None:
         sections.append(measure_here())
         print("\n" + sections[-1].markdown(), flush=True)
     with embedded_stack() as at:
-        for measure in (aborting.measure, intake.measure, history.measure):
+        for measure in (aborting.measure, tripping.measure, intake.measure, history.measure):
             sections.append(measure(at))
             print("\n" + sections[-1].markdown(), flush=True)
     PAGE.write_text(page(sections))

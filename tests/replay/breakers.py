@@ -14,7 +14,7 @@ from activities.switchboard import StoreSwitchboard
 from tests.integration.stores.builders import FLAG, a_flag
 from tests.replay.histories import BREAKERS, write
 from tests.replay.record import folder, server
-from tests.workflows.fakes import MemoryHerald, MemoryJournal, ScriptedLookout
+from tests.workflows.fakes import MemoryHerald, MemoryJournal, MemoryRouting, ScriptedLookout
 from tests.workflows.script import Script
 from turnout.domain.breaking import BreakerPolicy, BreakerReport
 from turnout.domain.outcomes import Outcome
