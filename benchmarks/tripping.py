@@ -45,8 +45,8 @@ def measure(at: Addresses) -> Section:
     return Section(
         "Shared breaker",
         f"{ROUNDS} times, a breaker trips in one process and blocks a variant for {CLIENTS} clients in it, each with a "
-        "snapshot stream of its own. Milliseconds from the failed call that trips it until the last of them gives stable "
-        "to a user who had the variant (polled every millisecond): report, workflow, publication, feed.",
+        "snapshot stream of its own. Milliseconds from the failed call that trips it until the last of them gives "
+        "stable to a user who had the variant (polled every millisecond): report, workflow, publication, feed.",
         ("until", "p50", "p90", "p99", "max"),
         [row],
     )

@@ -174,3 +174,25 @@ def test_calls_under_way_keep_a_lease_open() -> None:
     wallet.add("b", 10, 20, 10)
     wallet.reserve(7)
     assert wallet.collect(everything=True)[0].spent == 7
+
+
+def test_a_wallet_says_when_it_runs_low() -> None:
+    """Once less than half of the last lease is left, and with the amount of whatever it refuses."""
+    said: list[int] = []
+    wallet = Wallet(lambda: 0.0, said.append)
+    assert wallet.reserve(5) is None
+    wallet.add("a", 100, 0.0, 60.0)
+    assert wallet.reserve(50) is not None
+    assert said == [5]
+    assert wallet.reserve(1) is not None
+    assert wallet.reserve(80) is None
+    assert said == [5, 0, 80]
+    assert wallet.uses == 4
+
+
+def test_a_budget_is_written_as_it_was_read() -> None:
+    """Exactly, in every form in which it is kept."""
+    for daily in ("0.000001", "12.5", 25, "999999999.999999"):
+        budget = Budget.model_validate({"daily": daily, "lease": "0.1"})
+        assert Budget.model_validate_json(budget.model_dump_json()) == budget
+        assert Budget.model_validate(budget.model_dump()) == budget
