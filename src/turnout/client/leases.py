@@ -1,7 +1,8 @@
 """Money for guarded calls: leases that a thread of its own fetches from the controller before they are needed.
 
 A call asks its wallet and never waits. What is left of a lease that is over goes back; so does all of it when the
-client closes. While the controller is away calls are paid from what is leased, and are then refused.
+client closes. While the controller is away calls are paid from what is leased, and are then refused. Leases of a
+process that was killed are settled by another one of the same machine, from its `turnout.client.journal`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
@@ -19,6 +21,7 @@ from pydantic import TypeAdapter
 
 from turnout.client.backoff import Backoff
 from turnout.client.http import DENIED, Endpoint, describe, json_object
+from turnout.client.journal import Journal, journal
 from turnout.domain.budget import LeaseRequest, Settlement
 from turnout.guards.wallet import Wallet
 
@@ -26,6 +29,9 @@ AGAIN_S: Final = 1.0
 """How long nothing is asked for after the controller had nothing to lease."""
 
 DENIED_S: Final = 30.0
+HEIRS_S: Final = 2.0
+"""How often the leases of killed processes are looked for."""
+
 _SHORTEST_S: Final = 0.2
 _LONGEST_S: Final = 5.0
 _RENEW: Final = 0.6
@@ -68,12 +74,17 @@ class Leases:
     """The wallets of this process.
 
     ``metadata`` gives what is published of a flag (see `turnout.domain.snapshot`); `changed` has to hear of flags that
-    changed. Safe to share between threads; `after_fork` begins anew in a child, whose parent keeps its leases.
+    changed. ``folder`` is where leases are written down; None for nowhere. Safe to share between threads; `after_fork`
+    begins anew in a child, whose parent keeps its leases.
     """
 
-    def __init__(self, endpoint: Endpoint, metadata: Callable[[str], Mapping[str, object]]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, metadata: Callable[[str], Mapping[str, object]], folder: Path | None = None
+    ) -> None:
         self._endpoint: Final = endpoint
         self._metadata: Final = metadata
+        self._folder: Final = folder
+        self._journal: Journal | None = None
         self._budgeted: frozenset[tuple[str, str]] = frozenset()
         self._begin()
 
@@ -82,11 +93,15 @@ class Leases:
         self._wake = threading.Event()
         self._purses: dict[tuple[str, str], _Purse] = {}
         self._stopping = False
+        self._heirs_at = 0.0
         self._thread: threading.Thread | None = None
         self.error: str | None = None
 
     def after_fork(self) -> None:
         """In a forked child: start with empty wallets."""
+        if self._journal is not None:
+            self._journal.abandon()
+            self._journal = None
         self._begin()
 
     def changed(self, flags: frozenset[str]) -> None:
@@ -125,8 +140,13 @@ class Leases:
             return
         thread.join(max(0.0, timeout))
         left = end - time.monotonic()
-        if left <= 0:
-            return
+        if left > 0:
+            self._return_all(left)
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def _return_all(self, left: float) -> None:
         with self._endpoint.open() as http:
             http.timeout = httpx.Timeout(left)
             for purse in list(self._purses.values()):
@@ -139,6 +159,8 @@ class Leases:
     def _open(self, flag: str, variant: str) -> _Purse:
         with self._lock:
             purse = self._purses.get((flag, variant))
+            if self._thread is None and not self._stopping:
+                self._journal = journal(self._folder, self._endpoint.url)
             if purse is None:
                 purse = self._purses[flag, variant] = self._new(flag, variant)
             if self._thread is None and not self._stopping:
@@ -154,7 +176,7 @@ class Leases:
                 purse.wants = True
                 self._wake.set()
 
-        purse = _Purse(f"/v1/budgets/{flag}/{variant}", Wallet(on_low=low))
+        purse = _Purse(f"/v1/budgets/{flag}/{variant}", Wallet(on_low=low, record=self._journal))
         return purse
 
     def _run(self) -> None:
@@ -164,6 +186,7 @@ class Leases:
                 self._wake.clear()
                 for purse in list(self._purses.values()):
                     self._tend(http, purse)
+                self._inherit(http)
                 self._wake.wait(self._pause())
 
     def _pause(self) -> float:
@@ -191,6 +214,22 @@ class Leases:
             _log.exception("leasing money for %s failed", purse.path)
             self._delay(purse, str(error))
 
+    def _inherit(self, http: httpx.Client) -> None:
+        """Settle for a process of this machine that is gone, one at a time."""
+        now = time.monotonic()
+        if self._journal is None or now < self._heirs_at:
+            return
+        self._heirs_at = now + HEIRS_S
+        try:
+            with self._journal.orphan() as entries:
+                for path, id, used in entries:
+                    body = _BODY.dump_json({"settlements": [Settlement(id=id, spent=used)]})
+                    answer = http.post(f"{path}/settle", content=body, headers=_JSON)
+                    if not answer.is_success and answer.status_code != httpx.codes.NOT_FOUND:
+                        _answer(answer)
+        except (OSError, ValueError, _Unanswered, httpx.HTTPError) as error:
+            _log.info("the leases of a process that is gone are not settled yet: %s", error)
+
     def _delay(self, purse: _Purse, why: str, seconds: float | None = None) -> None:
         if self.error is None:
             _log.warning("no money can be leased for %s: %s", purse.path, why)
@@ -202,12 +241,15 @@ class Leases:
             sent = list(purse.pending)[:500]
             _answer(http.post(f"{purse.path}/settle", content=_BODY.dump_json({"settlements": sent}), headers=_JSON))
             del purse.pending[: len(sent)]
+            for settlement in sent if self._journal is not None else ():
+                self._journal.end(settlement.id)
 
     def _lease(self, http: httpx.Client, purse: _Purse) -> None:
         # Asked for again under the same id until it is answered, so that no lease is lost with an answer.
-        purse.asking = purse.asking or uuid4().hex
+        id = purse.asking = purse.asking or uuid4().hex
+        slot = -1 if self._journal is None else self._journal.begin(id, purse.path)
         needed, uses, asked_at = purse.needed, purse.wallet.uses, time.monotonic()
-        request = LeaseRequest(id=purse.asking, needed=needed).model_dump_json(exclude_none=True)
+        request = LeaseRequest(id=id, needed=needed).model_dump_json(exclude_none=True)
         given = _answer(http.post(f"{purse.path}/lease", content=request, headers=_JSON))
         amount, seconds = given.get("amount"), given.get("seconds")
         if not isinstance(amount, int) or not isinstance(seconds, int | float):
@@ -215,8 +257,10 @@ class Leases:
         purse.asking, purse.needed, purse.wants, purse.uses = None, 0, False, uses
         if amount <= 0:
             purse.not_before = asked_at + AGAIN_S
+            if self._journal is not None:
+                self._journal.end(id)
             return
-        purse.wallet.add(str(given.get("id")), amount, asked_at, seconds)
+        purse.wallet.add(id, amount, asked_at, seconds, slot)
         purse.renew_at = asked_at + _RENEW * seconds
 
 

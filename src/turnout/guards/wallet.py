@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from turnout.domain.budget import Settlement
 
@@ -20,6 +20,7 @@ class _Held:
     until: float
     reserved: int = 0
     spent: int = 0
+    slot: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,14 @@ class Reservation:
     amount: int
 
 
+class Record(Protocol):
+    """Keeps what leases were used for, beyond the life of the process. Used under the wallet's lock."""
+
+    def write(self, slot: int, used: int) -> None:
+        """``used`` millionths of the lease in ``slot`` are set aside or spent by now."""
+        ...
+
+
 class Wallet:
     """Spends leases, the one that ends first before the others. Safe to share between threads; never waits.
 
@@ -38,24 +47,32 @@ class Wallet:
     covered by one lease as a whole.
 
     ``on_low`` is called outside of the lock when less than half of the last lease is left, with 0, and when a
-    reservation is refused, with its amount. ``uses`` counts reservations, refused ones too.
+    reservation is refused, with its amount. ``uses`` counts reservations, refused ones too. ``record`` hears of every
+    use before the call is made.
     """
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, on_low: Callable[[int], None] | None = None
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        on_low: Callable[[int], None] | None = None,
+        record: Record | None = None,
     ) -> None:
         self.uses = 0
         self._clock: Final = clock
         self._on_low: Final = on_low
+        self._record: Final = record
         self._low = 0
         self._lock = threading.Lock()
         self._held: list[_Held] = []
 
-    def add(self, id: str, amount: int, asked_at: float, seconds: float) -> None:
-        """Take in a lease of ``amount`` millionths that was asked for at ``asked_at`` of the clock."""
+    def add(self, id: str, amount: int, asked_at: float, seconds: float, slot: int = -1) -> None:
+        """Take in a lease of ``amount`` millionths that was asked for at ``asked_at`` of the clock.
+
+        ``slot`` is its place in the record; -1 for none.
+        """
         with self._lock:
             self._low = amount // 2
-            self._held.append(_Held(id, amount, asked_at + seconds))
+            self._held.append(_Held(id, amount, asked_at + seconds, slot=slot))
             self._held.sort(key=lambda held: held.until)
 
     @property
@@ -84,6 +101,7 @@ class Wallet:
                     held.left -= amount
                     held.reserved += amount
                     taken = Reservation(held, amount)
+                    self._write(held)
                 left += held.left
         return taken, left
 
@@ -94,6 +112,11 @@ class Wallet:
             held.reserved -= reservation.amount
             held.spent += spent
             held.left += reservation.amount - spent
+            self._write(held)
+
+    def _write(self, held: _Held) -> None:
+        if held.slot >= 0 and self._record is not None:
+            self._record.write(held.slot, held.spent + held.reserved)
 
     def collect(self, everything: bool = False) -> tuple[Settlement, ...]:
         """Leases that are over or used up, with no call under way: settle them and forget them.
@@ -104,4 +127,7 @@ class Wallet:
             now = self._clock()
             over = [h for h in self._held if everything or (not h.reserved and (h.until <= now or h.left <= 0))]
             self._held = [held for held in self._held if held not in over]
+            for held in over:
+                # Its settlement says the last word; the slot may soon be another lease's.
+                held.slot = -1
             return tuple(Settlement(id=held.id, spent=held.spent + held.reserved) for held in over)

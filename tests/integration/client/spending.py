@@ -20,9 +20,9 @@ ESTIMATE = 1000
 QUIET_S = 1.3
 
 
-def spend(url: str, file: Path, seed: int) -> None:
+def spend(url: str, file: Path, journals: Path, seed: int) -> None:
     """Spend until there is nothing left."""
-    leases = Leases(endpoint(url, None, 10.0), lambda _: {"budgets": VARIANT})
+    leases = Leases(endpoint(url, None, 10.0), lambda _: {"budgets": VARIANT}, journals)
     leases.changed(frozenset({FLAG}))
     leases.prepare(FLAG, VARIANT, 10.0)
     costs, refused_at = random.Random(seed), time.monotonic()
@@ -48,7 +48,7 @@ def main() -> None:
     for number in range(count):
         child = os.fork()
         if not child:
-            spend(url, folder / str(number), number)
+            spend(url, folder / str(number), folder.parent / "journals", number)
             os._exit(0)
         children.append(child)
     sys.stdout.write(f"{' '.join(map(str, children))}\n")

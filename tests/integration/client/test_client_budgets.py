@@ -51,8 +51,8 @@ def spent_in(folder: Path) -> int:
 
 
 async def test_many_processes_never_spend_more_than_there_is(api: Api, tmp_path: Path) -> None:
-    """Twenty spend as fast as they can and one is killed: the sum stays within the budget, and what the others leased
-    and did not need comes back. What the killed one held counts as spent.
+    """Twenty spend as fast as they can and one is killed: the sum stays within the budget, and what was leased and not
+    used comes back, that of the killed one too. A call that it was about to pay for counts as spent.
     """
     folder = tmp_path / "spent"
     folder.mkdir()
@@ -69,8 +69,9 @@ async def test_many_processes_never_spend_more_than_there_is(api: Api, tmp_path:
     after, spent = await budget(api), spent_in(folder)
     assert spent <= DAILY
     assert after["spent"] + after["leased"] + after["left"] == DAILY
-    assert 0 < after["leased"] <= 2 * LEASE, "only the killed process holds leases"
-    assert spent - int(sum(map(int, mine.read_text().split()))) <= after["spent"] <= spent
+    assert after["leased"] == 0
+    assert spent <= after["spent"] <= spent + ESTIMATE
+    assert list((tmp_path / "journals").iterdir()) == []
     assert spent > DAILY * 0.8, "all but what came back at the end was spent"
     engine = api.services.engine
     assert isinstance(engine, ScriptedEngine)
