@@ -12,7 +12,6 @@ import logging
 import mmap
 import os
 import struct
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -20,8 +19,10 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-if sys.platform != "win32":
+try:
     import fcntl
+except ImportError:  # there is none on Windows
+    fcntl = None  # type: ignore[assignment]
 
 SLOTS: Final = 64
 """How many leases of a process are written down at a time; more are leased, but lost when it is killed."""
@@ -112,7 +113,7 @@ class Journal:
 
 def journal(folder: Path | None, url: str) -> Journal | None:
     """A journal in ``folder``; None where there can be none."""
-    if folder is None or sys.platform == "win32":
+    if folder is None or fcntl is None:
         return None
     try:
         return Journal(folder, url)
@@ -136,6 +137,8 @@ def _taken(file: Path) -> int:
 
 
 def _locked(fd: int) -> bool:
+    if fcntl is None:
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -26,7 +26,7 @@ from turnout.domain.budget import LeaseRequest, Settlement
 from turnout.guards.wallet import Wallet
 
 AGAIN_S: Final = 1.0
-"""How long nothing is asked for after the controller had nothing to lease."""
+"""How long nothing is asked for after the controller had nothing to lease, in seconds; longer each time."""
 
 DENIED_S: Final = 30.0
 HEIRS_S: Final = 2.0
@@ -34,7 +34,10 @@ HEIRS_S: Final = 2.0
 
 _SHORTEST_S: Final = 0.2
 _LONGEST_S: Final = 5.0
+_DRY_S: Final = 15.0
 _RENEW: Final = 0.6
+_IDLE_CALLS: Final = 4
+_NOT_FOUND: Final = 404
 _BODY: Final = TypeAdapter(dict[str, list[Settlement]])
 _JSON: Final = {"Content-Type": "application/json"}
 
@@ -56,6 +59,7 @@ class _Purse:
     path: str
     wallet: Wallet
     backoff: Backoff = field(default_factory=lambda: Backoff(_SHORTEST_S, _LONGEST_S))
+    dry: Backoff = field(default_factory=lambda: Backoff(AGAIN_S, _DRY_S))
     wants: bool = True
     needed: int = 0
     asking: str | None = None
@@ -66,8 +70,13 @@ class _Purse:
 
     def due(self, now: float) -> bool:
         """Whether to ask for a lease now: money is short, or the lease in use is about to end."""
-        renew = now >= self.renew_at and self.wallet.uses > self.uses
-        return (self.wants or renew) and now >= self.not_before
+        return (self.wants or now >= self.renew_at) and now >= self.not_before
+
+    @property
+    def wanted(self) -> int | None:
+        """How much to ask for: enough for a few calls while nobody calls, or else as much as there is in a lease."""
+        idle = not self.wants and self.wallet.uses == self.uses
+        return _IDLE_CALLS * self.wallet.largest if idle and self.wallet.largest else None
 
 
 class Leases:
@@ -128,6 +137,17 @@ class Leases:
         while wallet is not None and not wallet.left and time.monotonic() < end:
             time.sleep(0.005)
         return wallet is None or wallet.left > 0
+
+    def fill(self, timeout: float) -> bool:
+        """Fetch money for every variant that has a budget; tells whether all of it has come within ``timeout`` seconds.
+
+        A budget that is used up counts as come.
+        """
+        end = time.monotonic() + timeout
+        purses = [self._purses.get(pair) or self._open(*pair) for pair in self._budgeted]
+        while any(purse.wants and not purse.wallet.left for purse in purses) and time.monotonic() < end:
+            time.sleep(0.002)
+        return not any(purse.wants and not purse.wallet.left for purse in purses)
 
     def close(self, timeout: float) -> None:
         """Give everything back, in at most ``timeout`` seconds; calls under way count as spent as reserved."""
@@ -225,7 +245,7 @@ class Leases:
                 for path, id, used in entries:
                     body = _BODY.dump_json({"settlements": [Settlement(id=id, spent=used)]})
                     answer = http.post(f"{path}/settle", content=body, headers=_JSON)
-                    if not answer.is_success and answer.status_code != httpx.codes.NOT_FOUND:
+                    if answer.status_code != _NOT_FOUND:
                         _answer(answer)
         except (OSError, ValueError, _Unanswered, httpx.HTTPError) as error:
             _log.info("the leases of a process that is gone are not settled yet: %s", error)
@@ -241,25 +261,27 @@ class Leases:
             sent = list(purse.pending)[:500]
             _answer(http.post(f"{purse.path}/settle", content=_BODY.dump_json({"settlements": sent}), headers=_JSON))
             del purse.pending[: len(sent)]
-            for settlement in sent if self._journal is not None else ():
-                self._journal.end(settlement.id)
+            if self._journal is not None:
+                for settlement in sent:
+                    self._journal.end(settlement.id)
 
     def _lease(self, http: httpx.Client, purse: _Purse) -> None:
         # Asked for again under the same id until it is answered, so that no lease is lost with an answer.
         id = purse.asking = purse.asking or uuid4().hex
         slot = -1 if self._journal is None else self._journal.begin(id, purse.path)
         needed, uses, asked_at = purse.needed, purse.wallet.uses, time.monotonic()
-        request = LeaseRequest(id=id, needed=needed).model_dump_json(exclude_none=True)
+        request = LeaseRequest(id=id, wanted=purse.wanted, needed=needed).model_dump_json(exclude_none=True)
         given = _answer(http.post(f"{purse.path}/lease", content=request, headers=_JSON))
         amount, seconds = given.get("amount"), given.get("seconds")
         if not isinstance(amount, int) or not isinstance(seconds, int | float):
             raise _Unanswered(f"the controller answered {given}, which is no lease", lasting=True)
         purse.asking, purse.needed, purse.wants, purse.uses = None, 0, False, uses
         if amount <= 0:
-            purse.not_before = asked_at + AGAIN_S
+            purse.not_before = asked_at + purse.dry.next()
             if self._journal is not None:
                 self._journal.end(id)
             return
+        purse.dry.reset()
         purse.wallet.add(id, amount, asked_at, seconds, slot)
         purse.renew_at = asked_at + _RENEW * seconds
 

@@ -47,8 +47,8 @@ class Wallet:
     covered by one lease as a whole.
 
     ``on_low`` is called outside of the lock when less than half of the last lease is left, with 0, and when a
-    reservation is refused, with its amount. ``uses`` counts reservations, refused ones too. ``record`` hears of every
-    use before the call is made.
+    reservation is refused, with its amount. ``uses`` counts reservations, refused ones too, ``largest`` is the
+    largest of them. ``record`` hears of every use before the call is made.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Wallet:
         record: Record | None = None,
     ) -> None:
         self.uses = 0
+        self.largest = 0
         self._clock: Final = clock
         self._on_low: Final = on_low
         self._record: Final = record
@@ -94,6 +95,7 @@ class Wallet:
     def _take(self, amount: int) -> tuple[Reservation | None, int]:
         """A reservation, and what is left after it."""
         self.uses += 1
+        self.largest = max(self.largest, amount)
         now, left, taken = self._clock(), 0, None
         for held in self._held:
             if held.until > now:
