@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from json import dumps, loads
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -32,11 +32,9 @@ class Bank(ThreadingHTTPServer):
 
 
 class _Counter(BaseHTTPRequestHandler):
-    server: Bank
-
     def do_POST(self) -> None:
         """Lease or settle."""
-        bank, body = self.server, loads(self.rfile.read(int(self.headers["Content-Length"])))
+        bank, body = cast(Bank, self.server), loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path.endswith("/settle"):
             bank.settled |= {one["id"]: one["spent"] for one in body["settlements"]}
             self._answer(200, {})
@@ -111,7 +109,11 @@ def test_a_lost_answer_loses_no_lease(bank: Bank, leases: Leases) -> None:
 
 def test_a_dear_call_is_asked_for_by_its_price(bank: Bank, leases: Leases) -> None:
     """What a refused call needs is told, so that a lease can cover it."""
-    bank.lend, bank.seconds = (lambda asked: max(100, asked.get("needed", 0))), 60
+
+    def lend(asked: dict[str, Any]) -> int:
+        return max(100, int(asked.get("needed", 0)))
+
+    bank.lend, bank.seconds = lend, 60
     assert leases.prepare(*PAIR, 10.0)
     wallet = leases.wallet(*PAIR)
     assert wallet is not None
