@@ -5,14 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from tests.e2e.stack import FLAG, FLAGS, Stack, eventually, gradual
-from turnout import Turnout
-from turnout.client.http import endpoint
-from turnout.client.reports import Reports, blocked
-from turnout.guards.breaker import Breaker, Recovery
-from turnout.guards.meters import ErrorMeter
+from turnout import ErrorBreaker, Policy, Turnout
 
 USERS = [f"user-{number}" for number in range(200)]
 POLICY = {"recovery_timeout": "1s", "probe_share": 50, "probes": 2}
+
+
+def ask_web(query: str) -> str:
+    """The stable system."""
+    return f"web: {query}"
+
+
+def ask_hybrid(query: str) -> str:
+    """The candidate."""
+    return f"hybrid: {query}"
+
+
+def fail(query: str) -> str:
+    """A candidate that is down, where one process asks it."""
+    raise ConnectionError(query)
+
+
+SYSTEMS = {"perplexity": ask_web, "lightrag": ask_hybrid}
+BROKEN = SYSTEMS | {"lightrag": fail}
 
 
 def test_one_process_trips_and_all_are_kept_from_it(stack: Stack) -> None:
@@ -22,26 +37,22 @@ def test_one_process_trips_and_all_are_kept_from_it(stack: Stack) -> None:
         http.post("/v1/flags", json={"flags": {FLAG: fields}}).raise_for_status()
         spec = gradual("1h") | {"strategy": {"kind": "gradual", "stages": [50, 100], "stage_duration": "1h"}}
         http.post("/v1/rollouts", json={"spec": spec}).raise_for_status()
-        with Turnout(stack.url, cache_dir=None) as client:
+        with Turnout(stack.url, cache_dir=None) as client, Turnout(stack.url, cache_dir=None) as tripping:
             exposed = eventually(lambda: _exposed(client), bool)
-            reports = Reports(endpoint(stack.url, None, 5.0))
-            breaker = Breaker(
-                ErrorMeter(2), Recovery(), on_change=lambda change: reports.changed(FLAG, "lightrag", "errors", change)
-            )
-            for _ in range(2):
-                permit = breaker.enter()
-                assert permit is not None
-                breaker.leave(permit, 0)
+            eventually(lambda: _exposed(tripping), lambda seen: seen == exposed)
+            tripping.guard(FLAG, Policy(errors=ErrorBreaker(failure_threshold=2, recovery_timeout="1m")))
+            reasons = [tripping.call(FLAG, user, BROKEN, query="x").reason for user in exposed[:2]]
+            assert reasons == ["error_fallback", "error_fallback"]
             eventually(lambda: _exposed(client), lambda seen: not seen)
-            assert blocked(client.resolve(FLAG, exposed[0])) == "errors"
+            answer = client.call(FLAG, exposed[0], SYSTEMS, query="x")
+            assert (answer.value, answer.served_by, answer.reason) == ("web: x", "perplexity", "breaker_open")
             remote = _ofrep(http, exposed[0])
             assert (remote["variant"], remote["metadata"]["decidedBy"]) == ("perplexity", "breaker")
             eventually(stack.rollout, lambda seen: seen["state"] == "paused")
             assert stack.rollout()["pause"]["by"] == "breaker"
             probing = eventually(lambda: _exposed(client), bool)
             assert set(probing) < set(exposed)
-            for user in probing[:2]:
-                client.report(client.resolve(FLAG, user), ok=True)
+            assert [client.call(FLAG, user, SYSTEMS, query="x").value for user in probing[:2]] == ["hybrid: x"] * 2
             assert eventually(lambda: _exposed(client), lambda seen: len(seen) == len(exposed)) == exposed
         shown = http.get("/v1/breakers").json()["breakers"]
         assert [(one["variant"], one["circuit"], one["why"]) for one in shown] == [

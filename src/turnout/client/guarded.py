@@ -20,6 +20,7 @@ from turnout.client.guarding import NO_ANSWER, Guarding, Standing
 from turnout.client.measuring import Judge, Numbers, Once, Score, own_quality
 from turnout.client.outcomes import Draft
 from turnout.client.protecting import Passage
+from turnout.client.reports import blocked
 from turnout.client.shadowing import Served, Terms
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.guards.policy import Policy
@@ -209,10 +210,18 @@ def _choice(assignment: Assignment, systems: Systems, policy: Policy) -> _Choice
     if variant is None and stable is None:
         stable = policy.stable if policy.stable in systems else next(iter(systems), None)
     if variant is not None and variant in systems:
-        return _Choice(variant, stable, "stopped" if assignment.decided_by == "stopped" else "assigned")
+        return _Choice(variant, stable, _assigned(assignment))
     if stable is None:
         raise InvalidInput([_missing(assignment, systems)])
     return _Choice(stable, stable, "default" if variant is None else "unserved")
+
+
+def _assigned(assignment: Assignment) -> Reason:
+    """Why the unit has its variant; the last two are breakers of other processes, which keep it from another one."""
+    if assignment.decided_by == "stopped":
+        return "stopped"
+    kind = blocked(assignment)
+    return "assigned" if kind is None else "breaker_open" if kind == "errors" else "quality_breaker_open"
 
 
 def _missing(assignment: Assignment, systems: Systems) -> Problem:

@@ -150,31 +150,16 @@ class Leases:
         return not any(purse.wants and not purse.wallet.left for purse in purses)
 
     def close(self, timeout: float) -> None:
-        """Give everything back, in at most ``timeout`` seconds; calls under way count as spent as reserved."""
-        end = time.monotonic() + timeout
+        """Give everything back, and wait for that at most ``timeout`` seconds.
+
+        Calls under way count as spent as reserved.
+        """
         with self._lock:
             self._stopping = True
             thread = self._thread
         self._wake.set()
-        if thread is None:
-            return
-        thread.join(max(0.0, timeout))
-        left = end - time.monotonic()
-        if left > 0:
-            self._return_all(left)
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-
-    def _return_all(self, left: float) -> None:
-        with self._endpoint.open() as http:
-            http.timeout = httpx.Timeout(left)
-            for purse in list(self._purses.values()):
-                purse.pending += purse.wallet.collect(everything=True)
-                try:
-                    self._settle(http, purse)
-                except (_Unanswered, httpx.HTTPError) as error:
-                    _log.warning("leases of %s could not be given back; they count as spent: %s", purse.path, error)
+        if thread is not None and timeout > 0:
+            thread.join(timeout)
 
     def _open(self, flag: str, variant: str) -> _Purse:
         with self._lock:
@@ -208,6 +193,17 @@ class Leases:
                     self._tend(http, purse)
                 self._inherit(http)
                 self._wake.wait(self._pause())
+            self._return_all(http)
+        if self._journal is not None:
+            self._journal.close()
+
+    def _return_all(self, http: httpx.Client) -> None:
+        for purse in list(self._purses.values()):
+            purse.pending += purse.wallet.collect(everything=True)
+            try:
+                self._settle(http, purse)
+            except (_Unanswered, httpx.HTTPError) as error:
+                _log.warning("leases of %s could not be given back; they count as spent: %s", purse.path, error)
 
     def _pause(self) -> float:
         """Seconds until there may be something to do without anybody's asking."""

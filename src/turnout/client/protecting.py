@@ -10,7 +10,8 @@ from typing import Final, TypeVar
 
 from turnout.client.answer import Reason
 from turnout.client.assignment import Assignment
-from turnout.client.shared import BreakerKind, Shared
+from turnout.client.shared import Shared
+from turnout.domain.breaking import BreakerKind
 from turnout.domain.budget import micros
 from turnout.domain.durations import format_duration
 from turnout.guards.breaker import Breaker, Change, Circuit, Permit

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from turnout.client.assignment import Assignment
+from turnout.domain.breaking import BreakerKind
 from turnout.guards.breaker import Change
 from turnout.guards.wallet import Wallet
-
-BreakerKind = Literal["errors", "quality"]
 
 
 @dataclass(frozen=True, slots=True)

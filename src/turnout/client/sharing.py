@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from turnout.client.assignment import Assignment
 from turnout.client.current import Current
 from turnout.client.http import Endpoint
 from turnout.client.leases import Leases
-from turnout.client.reports import Reports, blocked
-from turnout.domain.breaking import BreakerKind
-from turnout.guards.breaker import Change
-from turnout.guards.wallet import Wallet
+from turnout.client.reports import Reports
+from turnout.client.shared import Shared
 
 _NOBODY: Final[Mapping[str, object]] = {}
 
@@ -35,17 +32,10 @@ class Sharing:
         """Wait, at most ``timeout`` seconds, for money for every variant that has a budget."""
         self._leases.fill(timeout)
 
-    def blocked(self, assignment: Assignment) -> BreakerKind | None:
-        """What kind of breaker gave the unit the stable variant instead of its own; None if none did."""
-        return blocked(assignment)
-
-    def changed(self, flag: str, variant: str, kind: BreakerKind, change: Change) -> None:
-        """A breaker of this process has changed: tell the others."""
-        self._reports.changed(flag, variant, kind, change)
-
-    def wallet(self, flag: str, variant: str) -> Wallet | None:
-        """What calls of ``variant`` are paid from; None when it has no budget."""
-        return self._leases.wallet(flag, variant)
+    @property
+    def shared(self) -> Shared:
+        """It, as guarded calls use it. A blocked variant is not assigned, so there is nothing to ask before a call."""
+        return Shared(changed=self._reports.changed, wallet=self._leases.wallet)
 
     @property
     def error(self) -> str | None:

@@ -29,6 +29,7 @@ from turnout.client.outcomes import outcome, subject
 from turnout.client.sender import Sender
 from turnout.client.settings import DEFAULT_URL, CacheDir, cache_path, check, places_of
 from turnout.client.shadowing import Score, Served, Shadowing, Terms
+from turnout.client.sharing import Sharing
 from turnout.domain.flags import Comparator
 from turnout.guards.policy import Policy
 from turnout.resolver import Resolution
@@ -97,15 +98,18 @@ class Turnout:
         controller = endpoint(url, token or os.environ.get("TURNOUT_TOKEN") or None, timeout)
         self._places: Final = places_of(geo)
         self._current: Final = Current(controller.url)
-        cache = Cache(cache_path(cache_dir, controller))
+        kept_in = cache_path(cache_dir, controller)
+        cache = Cache(kept_in)
         self._feed: Final = Feed(controller, self._current, cache, poll_every, stream_every)
         self._sender: Final = Sender(controller, queue_size)
         self._shadowing: Final = Shadowing(self._sender, shadow_places, shadow_timeout)
-        self._guarding: Final = Guarding(self._sender, Background(SCORING, score_timeout, waiting=queue_size))
+        self._sharing: Final = Sharing(controller, self._current, kept_in.parent if kept_in is not None else None)
+        scoring = Background(SCORING, score_timeout, waiting=queue_size)
+        self._guarding: Final = Guarding(self._sender, scoring, self._sharing.shared)
         self._crew: Final = Crew()
         self._waking = threading.Lock()
         self._closed = False
-        background = (self._feed, self._sender, self._shadowing, self._guarding, self._crew)
+        background = (self._feed, self._sender, self._shadowing, self._guarding, self._crew, self._sharing)
         self._forgotten: Final = finalize(self, _abandon, *background)
         self._forgotten.atexit = False
         lifecycle.opened(self)
@@ -115,6 +119,8 @@ class Turnout:
         self._feed.start()
         if wait > 0:
             self._current.wait(wait, any_try=True)
+            if self._current.state == "ready":
+                self._sharing.ready(min(wait, _FIRST_MONEY_S))
 
     def resolve(self, flag: str, unit: str, /, *, default: object = None, **attributes: object) -> Assignment:
         """The variant of ``flag`` for ``unit``, normally a user's id, given what is known of it (``plan="beta"``).
@@ -342,7 +348,7 @@ class Turnout:
             store_id=flags.store_id if flags else None,
             source=current.source,
             age_s=current.age_s,
-            last_error=current.error or sender.error,
+            last_error=current.error or sender.error or self._sharing.error,
             dropped=sum(drops.values()),
             queued=sender.queued,
             sent=sender.sent,
@@ -389,6 +395,7 @@ class Turnout:
         self._shadowing.close(timeout / 2)
         self._guarding.close(max(0.0, end - timeout / 2 - time.monotonic()))
         self._crew.stop()
+        self._sharing.close(max(0.0, (end - time.monotonic()) / 2))
         self._sender.flush(max(0.0, end - time.monotonic()))
         self._sender.stop()
         for thread in (self._feed, self._sender):
@@ -403,6 +410,7 @@ class Turnout:
         self._shadowing.after_fork()
         self._guarding.after_fork()
         self._crew.after_fork()
+        self._sharing.after_fork()
         self._current.snapshot = _Asleep(self._current.snapshot, self._wake)
 
     def __enter__(self) -> Self:
@@ -423,7 +431,11 @@ class Turnout:
                 self._current.snapshot = asleep.snapshot
                 if not self._closed:
                     self._feed.start()
+                    self._sharing.ready(0.0)
 
+
+_FIRST_MONEY_S: Final = 1.0
+"""How long the constructor waits for money of budgets at most, in seconds, once it has flags."""
 
 _JOIN_S: Final = 0.5
 """How long ``close`` waits for each thread that was told to end."""
@@ -442,12 +454,15 @@ class _Asleep:
         return self.snapshot.resolve(key, unit, attributes)
 
 
-def _abandon(feed: Feed, sender: Sender, shadowing: Shadowing, guarding: Guarding, crew: Crew) -> None:
+def _abandon(
+    feed: Feed, sender: Sender, shadowing: Shadowing, guarding: Guarding, crew: Crew, sharing: Sharing
+) -> None:
     """The client was forgotten without being closed."""
     feed.abandon()
     shadowing.stop()
     guarding.stop()
     crew.stop()
+    sharing.close(0.0)
     sender.finish()
 
 

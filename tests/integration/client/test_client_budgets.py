@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from tests.integration.api.harness import FLAG, FLAGS, Api, ScriptedEngine, eventually, running
+from tests.integration.client.conftest import Connect
 from tests.integration.client.spending import ESTIMATE
+from turnout import Policy
 from turnout.adapters.sql import open_stores
 from turnout.client.http import endpoint
 from turnout.client.leases import Leases
@@ -98,6 +100,29 @@ async def test_without_the_controller_what_is_leased_is_spent(api: Api, monkeypa
     await asyncio.to_thread(leases.close, 10.0)
     assert (await budget(api))["leased"] == 0
     assert (await budget(api))["spent"] == LEASE + ESTIMATE
+
+
+async def test_guarded_calls_are_paid_from_the_budget(api: Api, connect: Connect) -> None:
+    """From the very first one; when nothing is left stable answers, and says why. What they have cost is settled."""
+    guards = {"budgets": {"lightrag": {"daily": "0.05", "lease": "0.05"}}, "serve": "lightrag", "rules": []}
+    await api.apply({FLAG: FLAGS[FLAG] | guards})
+    client = await asyncio.to_thread(connect, api.url)
+    client.guard(FLAG, Policy(estimate="0.02"))
+    systems = {"perplexity": _stable, "lightrag": _candidate}
+    answers = [await client.call(FLAG, "user-1", systems) for _ in range(6)]
+    assert [answer.reason for answer in answers] == ["assigned"] * 4 + ["budget_exceeded"] * 2
+    assert answers[-1].value == {"text": "stable"}
+    await asyncio.to_thread(client.close)
+    spent = await budget(api)
+    assert (spent["spent"], spent["leased"]) == (40_000, 0)
+
+
+async def _stable() -> dict[str, Any]:
+    return {"text": "stable"}
+
+
+async def _candidate() -> dict[str, Any]:
+    return {"text": "candidate", "cost": 0.01}
 
 
 async def _away(*_: Any) -> Any:
