@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tests.integration.stores.builders import NOW, later
+from tests.integration.stores.builders import FLAG, NOW, a_flag, a_rollout, later
 from turnout.domain.budget import Account, Budget, LeaseRequest, Settlement
+from turnout.domain.errors import RolloutOpen
 from turnout.ports import Spending, Stores
 
 BUDGET = Budget.model_validate({"daily": 1, "lease": "0.25", "timezone": "UTC"})
@@ -104,3 +105,15 @@ async def test_the_day_resets_in_its_zone(stores: Stores, zone: str) -> None:
         given = await stores.budgets.lease("f", "new", budget, request, spring - timedelta(hours=24 - hour))
         days.append(given.account.day)
     assert max(days.count(day) for day in set(days)) == 23
+
+
+async def test_a_budget_may_change_while_a_rollout_is_open(stores: Stores) -> None:
+    """It gives nobody another variant; what does is refused as ever."""
+    await stores.flags.apply([a_flag()], "ann", NOW)
+    await stores.rollouts.open(a_rollout())
+    guarded = a_flag(budgets={"new": {"daily": 5}}, breakers={"new": {"probes": 9}}, notify=[{"stdout": True}])
+    (change,) = await stores.flags.apply([guarded], "bob", later(1))
+    assert change.action == "updated"
+    assert (await stores.flags.get(FLAG)).flag == guarded
+    with pytest.raises(RolloutOpen):
+        await stores.flags.apply([guarded.model_copy(update={"serve": "new"})], "bob", later(2))

@@ -38,7 +38,11 @@ def serves(record: FlagRecord) -> Text:
         return Text(f"STOPPED: {record.traffic.stable} to everybody", style="bold red")
     if not record.flag.enabled:
         return Text("disabled: every caller's own default", style="yellow")
-    return Text(shares(record.traffic.weights) + _beside(record.traffic.shadow))
+    served = Text(shares(record.traffic.weights) + _beside(record.traffic.shadow))
+    for variant, probe in record.published.blocked.items():
+        probes = f", but for probes ({percent(probe / TOTAL)} of its share)" if probe else ""
+        served.append(f"; {variant} blocked by its breaker{probes}", style="bold red")
+    return served
 
 
 def _beside(shadow: Shadow | None) -> str:
