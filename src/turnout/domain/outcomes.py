@@ -54,7 +54,6 @@ class Outcome(Frozen):
         """Whether the flag's traffic decided, so that the outcome counts for its statistics.
 
         Not so where a rule, a holdout, a layer, a breaker or an emergency stop did: the first three are told by name,
-        Not so where a rule, a holdout, a layer, a breaker or an emergency stop did: the first three are told by name,
         as ``rule:staff``, and likewise a guarded call's fallback, as ``fallback:breaker_open``. Segments are traffic,
         and so is what goes to one arm alone (``static``) and what a split has no arm for (``default``). A shadow is
         drawn by its own sample, whatever served the user.
