@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from turnout.domain import breaking
     from turnout.domain.breaking import BreakerReport, SharedBreaker
     from turnout.domain.guard_notices import breaker_notice
+    from turnout.domain.machine import BREAKER
     from workflows.messages import (
         BREAKER_NAME,
         BreakerInput,
@@ -163,7 +164,7 @@ class BreakerWorkflow:
 
     async def _tell_rollout(self, told: ToldRollout, breaker: SharedBreaker) -> None:
         why = f"the breaker of {self._request.variant} opened: {breaker.why}"
-        order = CommandRequest(id=f"breaker:{breaker.at.isoformat()}:{breaker.seq}", actor="breaker", reason=why)
+        order = CommandRequest(id=f"breaker:{breaker.at.isoformat()}:{breaker.seq}", actor=BREAKER, reason=why)
         try:
             await workflow.get_external_workflow_handle(told.workflow_id).signal(told.command, order)
         except FailureError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -37,6 +38,10 @@ REMEMBERED_COMMANDS = 200
 _FORWARD: frozenset[DecisionKind] = frozenset({"started", "advanced", "overridden"})
 _STANDING = frozenset({State.PAUSED, State.AWAITING_APPROVAL})
 _CLOCKLESS = _STANDING | {State.WAITING_WINDOW}
+
+
+BREAKER: Final = "breaker"
+"""The actor of commands that a shared breaker gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,9 @@ def command(plan: Plan, state: RolloutState, order: Command, at: datetime, close
         return _note(plan, state, "refused", replace(cause, text=f"{cause.text} – refused, {why_not}"))
     match order.kind:
         case "pause":
-            return _pause(plan, state, replace(cause, text=f"paused by {order.actor}{said}"))
+            # While a breaker kept users from the candidate, those of stable went on counting: the stage begins anew.
+            anew = order.actor == BREAKER
+            return _pause(plan, state, replace(cause, text=f"paused by {order.actor}{said}"), restart=anew)
         case "resume":
             return _resume(plan, state, replace(cause, text=f"resumed by {order.actor}{said}"))
         case "approve":

@@ -229,6 +229,17 @@ def test_who_may_approve(actor: str, roles: tuple[str, ...], words: str | None) 
     assert "cannot replace" in (refusal(approved, waiting, order("promote")) or "")
 
 
+@pytest.mark.parametrize(("actor", "resumed"), [("bob", "resumed"), (machine.BREAKER, "restarted")])
+def test_a_stage_that_a_breaker_interrupted_begins_anew(actor: str, resumed: str) -> None:
+    """Users were kept from the candidate meanwhile, so what was counted compares nothing."""
+    of = plan(stage(), stage())
+    paused = machine.command(of, begun(of), order("pause", actor), START)
+    assert told(paused) == [("paused", "paused")]
+    after = machine.command(of, paused.state, order("resume", id_="c2"), START + HOUR)
+    assert after.decisions[0].kind == resumed
+    assert (after.state.generation > paused.state.generation) == (resumed == "restarted")
+
+
 def test_a_command_acts_once() -> None:
     """A repeated id changes nothing."""
     paused = machine.command(TWO, begun(TWO), order("pause"), START).state
