@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -69,5 +70,8 @@ async def test_a_forked_child_begins_anew(api: Api) -> None:
     reports = Reports(endpoint("http://127.0.0.1:9", None, 0.2))
     reports.changed(FLAG, "lightrag", "errors", OPENED)
     assert not await asyncio.to_thread(reports.flush, 0.05)
+    # No thread of the parent's lives in a real child.
+    reports.close(0)
+    await eventually(lambda: [one.name for one in threading.enumerate()], lambda names: "turnout-breakers" not in names)
     reports.after_fork()
     assert reports.flush(0)

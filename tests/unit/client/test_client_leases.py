@@ -136,5 +136,6 @@ def test_a_child_has_wallets_of_its_own(bank: Bank, leases: Leases) -> None:
     bank.seconds = 60
     assert leases.prepare(*PAIR, 10.0)
     before = leases.wallet(*PAIR)
+    leases.close(5.0)
     leases.after_fork()
     assert leases.wallet(*PAIR) is not before
