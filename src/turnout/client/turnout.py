@@ -25,6 +25,7 @@ from turnout.client.http import Endpoint, endpoint
 from turnout.client.outcomes import outcome, subject
 from turnout.client.sender import Sender
 from turnout.client.shadowing import Score, Served, Shadowing, Terms
+from turnout.client.typed import TypedReads
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.flags import Comparator
 from turnout.resolver import Resolution
@@ -46,7 +47,7 @@ class CacheDir(Enum):
     PLATFORM = "platform"
 
 
-class Turnout:
+class Turnout(TypedReads):
     """A connection to a Turnout controller, for use by a whole process: make one and share it.
 
     ::
@@ -89,6 +90,7 @@ class Turnout:
         for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. Raises InvalidInput
         when a setting cannot work; an absent controller is no error.
         """
+        super().__init__()
         _check(queue_size=queue_size, poll_every=poll_every, stream_every=stream_every)
         _check(shadow_places=shadow_places, shadow_timeout=shadow_timeout)
         url = url or os.environ.get("TURNOUT_URL") or DEFAULT_URL

@@ -36,6 +36,9 @@ def flag_problems(flag: Written) -> Iterator[Problem]:
     for path, name in _references(flag):
         if isinstance(variants, dict) and name not in variants:
             yield Problem(path, f"there is no variant {name!r}", suggestion(name, [str(v) for v in variants]), name)
+    requires, key = flag.get("requires"), flag.get("key")
+    if isinstance(requires, dict) and isinstance(key, str) and key in requires:
+        yield Problem(f"requires.{key}", "the flag requires itself", "name another flag", key)
     rules = flag.get("rules")
     if isinstance(rules, list):
         yield from _repeated_names(rules)

@@ -160,7 +160,9 @@ class Flag(Frozen):
     first of ``rules`` whose condition holds decides; otherwise ``serve`` or ``split`` (percentages), or ``stable`` when
     neither is given. Below the rules, a ``holdout`` and what lies outside the flag's part of a ``layer`` get the stable
     variant, whatever a rollout does. ``seed`` replaces the key in the hash; flags with the same seed expose the same
-    units first. A flag that is not ``enabled`` gives every caller its own default. Raises ValidationError.
+    units first. Where another flag does not give the variant that ``requires`` names for it, the stable variant is
+    served, whatever the rules say. A flag that is not ``enabled`` gives every caller its own default. Raises
+    ValidationError.
     """
 
     key: Name
@@ -172,6 +174,7 @@ class Flag(Frozen):
     holdout: Holdout | None = None
     layer: Layer | None = None
     seed: Annotated[str | None, BeforeValidator(_seed)] = None
+    requires: dict[Name, Name] = Field(default_factory=dict)
     enabled: bool = True
     description: str = ""
 

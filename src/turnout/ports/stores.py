@@ -126,7 +126,7 @@ class FlagStore(Protocol):
         ...
 
     async def delete(self, key: str, actor: str, at: datetime) -> None:
-        """Raises NotFound, or RolloutOpen while a rollout is open."""
+        """Raises NotFound, RolloutOpen while a rollout is open, or Conflict while another flag requires it."""
         ...
 
     async def stop(self, key: str, stopped: bool, actor: str, reason: str, at: datetime) -> FlagRecord:

@@ -16,7 +16,7 @@ from turnout.domain.targeting import UNIT
 
 Metadata = dict[str, JsonValue]
 
-Kind = Literal["rule", "holdout", "layer", "segment"]
+Kind = Literal["prerequisite", "rule", "holdout", "layer", "segment"]
 
 _DOCUMENT_FIELDS: Final = ("$schema", "flags", "metadata")
 _FLAG_FIELDS: Final = ("state", "variants", "defaultVariant", "targeting", "metadata")
@@ -225,6 +225,7 @@ def _variant(name: str | bool | None) -> str | None:
 def _named(pairs: list[tuple[JsonValue, Served]], metadata: Metadata) -> tuple[Branch, ...]:
     """The branches with the names that the metadata lists, or numbered if it does not."""
     names: list[tuple[Kind, str]] = [
+        *(("prerequisite", name) for name in _list(metadata, "requires")),
         *(("rule", name) for name in _list(metadata, "rules")),
         *(("holdout", name) for name in _list(metadata, "holdout")),
         *(("layer", name) for name in _list(metadata, "layer")),

@@ -15,7 +15,17 @@ ErrorCode = Literal["FLAG_NOT_FOUND", "GENERAL", "INVALID_CONTEXT"]
 """OpenFeature's codes for what can go wrong."""
 
 Source = Literal[
-    "not_found", "disabled", "stopped", "static", "rule", "holdout", "layer", "segment", "traffic", "error"
+    "not_found",
+    "disabled",
+    "stopped",
+    "static",
+    "prerequisite",
+    "rule",
+    "holdout",
+    "layer",
+    "segment",
+    "traffic",
+    "error",
 ]
 """Which part of a flag decided."""
 
@@ -25,8 +35,8 @@ class Resolution(NamedTuple):
 
     ``variant`` and ``value`` are None when the caller's own default applies (errors, and disabled flags). The value and
     the metadata are shared with the snapshot: read them, never change them. ``metadata`` holds that of the flag set and
-    of the flag (see ``turnout.domain.snapshot``) and ``decidedBy``: ``static``, ``stopped``, ``rule:<name>``,
-    ``holdout:<name>``, ``layer:<name>``, ``segment:<name>``, ``traffic``, ``default`` or ``disabled``.
+    of the flag (see ``turnout.domain.snapshot``) and ``decidedBy``: ``static``, ``stopped``, ``prerequisite:<flag>``,
+    ``rule:<name>``, ``holdout:<name>``, ``layer:<name>``, ``segment:<name>``, ``traffic``, ``default`` or ``disabled``.
     """
 
     key: str
@@ -52,7 +62,8 @@ class Explanation:
     """How a resolution came about.
 
     ``source`` is the part of the flag that decided and ``name`` the rule or segment; ``passed`` names the rules and
-    segments before it, whose conditions did not hold. If it was a split, ``seed`` is hashed before the unit, ``slices``
+    segments before it, whose conditions did not hold, and as ``prerequisite:<flag>`` the flags whose variant was the
+    required one. If it was a split, ``seed`` is hashed before the unit, ``slices``
     are its arms, ``total`` is where they end, and ``bucket`` is the unit's own (None without a unit).
     """
 

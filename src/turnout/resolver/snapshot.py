@@ -107,7 +107,7 @@ class _CompiledFlag:
         for branch, holds in zip(self.plan.branches, self._conditions, strict=True):
             if holds(unit, attributes):
                 return self._explanation(resolution, branch.kind, branch.name, passed, branch.served, unit)
-            passed.append(branch.name)
+            passed.append(f"prerequisite:{branch.name}" if branch.kind == "prerequisite" else branch.name)
         return self._explanation(resolution, "traffic", None, passed, self.plan.rest, unit)
 
     def failure(self, unit: str | None, error: Exception) -> Resolution:

@@ -106,7 +106,9 @@ class MemoryFlagStore:
             )
             for flag in flags
         ]
-        rules.overlapping(({key: r.flag for key, r in memory.flags.items()} | {f.key: f for f in flags}).values())
+        every = ({key: r.flag for key, r in memory.flags.items()} | {f.key: f for f in flags}).values()
+        rules.overlapping(every)
+        rules.unrequired(every)
         changed = [(record, change) for record, change in results if change.action != "unchanged"]
         for record, change in changed:
             memory.flags[change.key] = record
@@ -126,6 +128,7 @@ class MemoryFlagStore:
         """See `FlagStore.delete`."""
         record = self._memory.flag(key)
         rules.refuse_open(key, self._memory.open_rollout(key))
+        rules.refuse_required(key, (record.flag for record in self._memory.flags.values()))
         del self._memory.flags[key]
         self._memory.retired[key] = record.traffic.generation
         self._memory.audit.append(rules.delete_entry(key, actor, at))

@@ -15,6 +15,8 @@ from starlette.responses import Response
 from tests.integration.client.conftest import Connect
 from tests.integration.client.controller import FLAG, Controller, eventually, flag, free_port, written
 from turnout import Turnout
+from turnout.domain.flags import Flag, initial_traffic
+from turnout.domain.snapshot import PublishedFlag
 from turnout.resolver import compile_document
 
 USERS = [f"user-{number}" for number in range(500)]
@@ -317,3 +319,30 @@ def test_threads_never_see_half_a_change(controller: Controller, connect: Connec
     for seen in looking:
         assert {variant for generation, variant in seen.result() if generation and generation % 2} <= {"lightrag"}
         assert {variant for generation, variant in seen.result() if generation and not generation % 2} <= {"perplexity"}
+
+
+def test_values_are_read_with_their_type(
+    controller: Controller, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each kind of flag is read by its own method; another type, or no such flag, gives the default and one warning."""
+    values = {"switch": True, "text": "hi", "count": 6000, "ratio": 0.25, "limits": {"tokens": 5}}
+    flags = [
+        PublishedFlag(definition=made, traffic=initial_traffic(made))
+        for made in (Flag(key=key, variants={"only": value}, stable="only") for key, value in values.items())
+    ]
+    controller.publish(*flags, revision=2)
+    client = connect(controller.url)
+    assert client.boolean("switch", None, False) is True
+    assert client.string("text", "u", "") == "hi"
+    assert client.number("count", "u", 0) == 6000
+    assert client.number("ratio", "u", 0.0, plan="pro") == 0.25
+    assert client.object("limits", "u", {}) == {"tokens": 5}
+    assert client.boolean("gone", "u", True) is True
+    with caplog.at_level(logging.WARNING):
+        assert [client.number("switch", "u", 7) for _ in range(3)] == [7, 7, 7]
+        assert client.boolean("count", "u", False) is False
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.split(":")[0] for text in told] == [
+        "flag 'switch' is read as a number, but the value of 'only' is a bool",
+        "flag 'count' is read as a boolean, but the value of 'only' is a int",
+    ]

@@ -34,9 +34,9 @@ class SqlFlagStore:
         rules.repeated(flags)
         async with self._database.publishing() as publication:
             changes = [await _apply(publication.connection, flag, actor, at) for flag in flags]
-            if any(flag.layer is not None for flag in flags):
-                every = await publication.connection.execute(select(_FLAGS))
-                rules.overlapping(flag_record(row).flag for row in every)
+            every = await _every(publication.connection)
+            rules.overlapping(every)
+            rules.unrequired(every)
             if any(change.action != "unchanged" for change in changes):
                 await publication.publish()
         return changes
@@ -58,6 +58,7 @@ class SqlFlagStore:
             connection = publication.connection
             record = await _existing(connection, key)
             rules.refuse_open(key, await open_rollout(connection, key))
+            rules.refuse_required(key, await _every(connection))
             await connection.execute(delete(_FLAGS).where(_FLAGS.c.key == key))
             await _retire(connection, record)
             await append_audit(connection, rules.delete_entry(key, actor, at))
@@ -107,6 +108,11 @@ class SqlFlagStore:
         async with self._database.reading() as connection:
             sent = (await connection.execute(alive)).scalars().all()
         return Delivery(revision=revision, feeds=len(sent), lagging=sum(one < revision for one in sent))
+
+
+async def _every(connection: AsyncConnection) -> list[Flag]:
+    rows = await connection.execute(select(_FLAGS))
+    return [flag_record(row).flag for row in rows]
 
 
 async def _existing(connection: AsyncConnection, key: str) -> FlagRecord:

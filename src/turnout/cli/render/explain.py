@@ -68,6 +68,8 @@ def decided(explanation: Explanation) -> str:
             return "the flag is disabled: every caller's own default applies"
         case "rule" | "segment":
             return f"decided by {explanation.source} {explanation.name}, whose condition holds"
+        case "prerequisite":
+            return f"decided by prerequisite {explanation.name}, which gives another variant than required: stable"
         case "holdout":
             return f"decided by holdout {explanation.name}, which no rollout includes: the stable variant"
         case "layer":
@@ -83,7 +85,8 @@ def decided(explanation: Explanation) -> str:
 
 def _passed(explanation: Explanation) -> Iterator[str]:
     for name in explanation.passed:
-        yield f"{name}: its condition does not hold"
+        kind, _, flag = name.partition(":")
+        yield f"prerequisite {flag}: met" if kind == "prerequisite" else f"{name}: its condition does not hold"
 
 
 def _split(explanation: Explanation) -> Iterator[str]:
