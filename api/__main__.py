@@ -36,7 +36,7 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
             outcomes=stores.outcomes,
             freezes=stores.freezes,
             engine=TemporalEngine(environ),
-            hub=Hub(stores.flags, settings.feed_interval, utc_now),
+            hub=Hub(stores.flags, settings.feed_interval, utc_now, environ),
             metrics=Metrics(),
             whereabouts=whereabouts(settings.geo),
         )

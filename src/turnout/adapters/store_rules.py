@@ -80,6 +80,26 @@ def overlapping(flags: Iterable[Flag]) -> None:
         raise InvalidInput(problems)
 
 
+def same_prefix(flags: Iterable[Flag]) -> None:
+    """Raise InvalidInput when two flags have one ``env_prefix``: a variable would set both."""
+    owners: dict[str, str] = {}
+    problems: list[Problem] = []
+    for flag in flags:
+        if flag.env_prefix is not None and (other := owners.setdefault(flag.env_prefix, flag.key)) != flag.key:
+            message, remedy = f"is that of flag {other} too", "give each flag a prefix of its own"
+            problems.append(Problem(f"flags.{flag.key}.env_prefix", message, remedy, flag.env_prefix))
+    if problems:
+        raise InvalidInput(problems)
+
+
+def together(flags: Iterable[Flag]) -> None:
+    """Raise InvalidInput unless ``flags``, all there are, go together: layers, prefixes, requirements."""
+    every = tuple(flags)
+    overlapping(every)
+    same_prefix(every)
+    unrequired(every)
+
+
 def unrequired(flags: Iterable[Flag]) -> None:
     """Raise InvalidInput when flags require what is not there, or each other: they could never be met."""
     if problems := requirement_problems({flag.key: flag for flag in flags}):

@@ -26,6 +26,7 @@ from turnout.client.outcomes import outcome, subject
 from turnout.client.sender import Sender
 from turnout.client.shadowing import Score, Served, Shadowing, Terms
 from turnout.client.typed import TypedReads
+from turnout.domain.bound import NOTHING, Bound
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.flags import Comparator
 from turnout.resolver import Resolution
@@ -77,6 +78,7 @@ class Turnout(TypedReads):
         shadow_places: int = 8,
         shadow_timeout: float = 10.0,
         geo: str | os.PathLike[str] | Places | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """Load the flags kept on disk, start listening, and wait at most ``wait`` seconds for the controller's.
 
@@ -87,8 +89,9 @@ class Turnout(TypedReads):
         streams do not get through, flags are polled every ``poll_every`` seconds, and the stream is tried every
         ``stream_every`` seconds. At most ``shadow_places`` candidates answer in the background at a time, each for at
         most ``shadow_timeout`` seconds. ``geo`` is a MaxMind DB file, by default TURNOUT_GEO_DATABASE if that is set:
-        for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. Raises InvalidInput
-        when a setting cannot work; an absent controller is no error.
+        for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. ``environ`` is what may
+        override flags in this process, by default its environment as it is now (see docs/configuration.md). Raises
+        InvalidInput when a setting cannot work; an absent controller is no error.
         """
         super().__init__()
         _check(queue_size=queue_size, poll_every=poll_every, stream_every=stream_every)
@@ -96,7 +99,7 @@ class Turnout(TypedReads):
         url = url or os.environ.get("TURNOUT_URL") or DEFAULT_URL
         controller = endpoint(url, token or os.environ.get("TURNOUT_TOKEN") or None, timeout)
         self._places: Final = _places(geo)
-        self._current: Final = Current(controller.url)
+        self._current: Final = Current(controller.url, os.environ if environ is None else environ)
         cache = Cache(_cache_path(cache_dir, controller))
         self._feed: Final = Feed(controller, self._current, cache, poll_every, stream_every)
         self._sender: Final = Sender(controller, queue_size)
@@ -139,6 +142,11 @@ class Turnout(TypedReads):
             return self._current.snapshot.resolve(flag, unit, located(attributes, self._places))
         except Exception as error:
             return Resolution(flag, None, None, "ERROR", "GENERAL", f"{type(error).__name__}: {error}")
+
+    def bound(self, flag: str) -> Bound:
+        """What this process's environment says of ``flag`` under its ``env_prefix``; nothing for a flag without one."""
+        flags = self._current.flags
+        return flags.bound(flag) if flags is not None else NOTHING
 
     def report(  # noqa: PLR0913 - measurements, all by keyword
         self,

@@ -2,7 +2,8 @@
 
 One flag becomes at most ``state, variants, defaultVariant, targeting, metadata``. With rules, or with traffic that is
 split, its targeting is ``{"if": [condition, served, condition, served, …, served]}``: whose prerequisites are not met,
-the rules, then who is held out or outside the flag's layer, then the segments of the traffic, then the rest. Served is a variant's name or a split.
+the rules, then who is held out or outside the flag's layer, then the segments of the traffic, then the rest. Served is
+a variant's name or a split.
 
 What is hashed before the unit, always ASCII:
 
@@ -28,7 +29,7 @@ from typing import Any, Final
 from pydantic import JsonValue, model_validator
 
 from turnout.domain.bucketing import TOTAL
-from turnout.domain.flag_checks import exact_weight
+from turnout.domain.flag_checks import env_variant, exact_weight
 from turnout.domain.flags import Flag, Rule, Segment, Traffic, percentages_to_weights
 from turnout.domain.model import Frozen
 from turnout.domain.prerequisites import Definition, unmet
@@ -97,7 +98,9 @@ def definition(published: PublishedFlag, others: Mapping[str, Definition | None]
     ``requires``, ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are
     any), ``holdout`` and ``layer`` (names, likewise), ``shadow``, ``shadowSample`` and ``shadowSeed`` (the variant that
     answers in the background for so many units in 100000, drawn by the hash of seed and unit), ``shadowComparator``
-    (how both answers are compared; only if the rollout says).
+    (how both answers are compared; only if the rollout says); ``envPrefix``, ``envVariant``, ``envFallback`` and
+    ``envSeed`` (under which names the environment of a resolver may set the flag, whose share it sets, what the others
+    get, by which seed; only if the flag declares them).
     """
     flag, traffic = published.definition, published.traffic
     targeting = None if published.stopped else _targeting(flag, traffic, others)
@@ -195,6 +198,8 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
     metadata: dict[str, JsonValue] = {"generation": traffic.generation, "stable": traffic.stable}
     if traffic.rollout_id is not None:
         metadata["rollout"] = traffic.rollout_id
+    if flag.env_prefix is not None:
+        metadata |= _bound(flag, flag.env_prefix, traffic.stable)
     if published.stopped:
         return {**metadata, "stopped": True}
     if requires := _requires(flag, traffic):
@@ -210,3 +215,12 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
         if traffic.shadow.comparator is not None:
             metadata["shadowComparator"] = traffic.shadow.comparator
     return metadata
+
+
+def _bound(flag: Flag, prefix: str, stable: str) -> dict[str, JsonValue]:
+    """Which variant the settings under ``prefix`` are about, and what is served without it."""
+    variant = env_variant(prefix, flag.variants, flag.stable) or flag.stable
+    # After a completed rollout the variant is the stable one: without it means as it was before.
+    others = [name for name in (stable, flag.stable, *flag.variants) if name != variant]
+    bound: dict[str, JsonValue] = {"envPrefix": prefix, "envVariant": variant, "envFallback": others[0]}
+    return bound | ({"envSeed": flag.seed} if flag.seed else {})

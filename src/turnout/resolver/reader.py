@@ -9,6 +9,7 @@ from typing import Final, Literal, cast
 from pydantic import JsonValue
 
 from turnout.domain import targeting
+from turnout.domain.bound import NOTHING, Bound
 from turnout.domain.bucketing import MAX_TOTAL
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.problems import suggestion
@@ -53,8 +54,20 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """What the environment's ``variable`` with this ``value`` makes a flag serve."""
+
+    variable: str
+    value: str
+    served: Served
+
+
+@dataclass(frozen=True, slots=True)
 class FlagPlan:
-    """One flag: the first branch whose condition holds decides, then ``rest``; no ``rest`` means no targeting."""
+    """One flag: the first branch whose condition holds decides, then ``rest``; no ``rest`` means no targeting.
+
+    ``bound`` and ``override`` are what the environment says of it.
+    """
 
     key: str
     enabled: bool
@@ -63,6 +76,13 @@ class FlagPlan:
     branches: tuple[Branch, ...]
     rest: Served | None
     metadata: Metadata
+    bound: Bound = NOTHING
+    override: Override | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether an emergency stop is published."""
+        return self.metadata.get("stopped") is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,9 +106,7 @@ class MemoryFlagStore:
             )
             for flag in flags
         ]
-        every = ({key: r.flag for key, r in memory.flags.items()} | {f.key: f for f in flags}).values()
-        rules.overlapping(every)
-        rules.unrequired(every)
+        rules.together(({key: r.flag for key, r in memory.flags.items()} | {f.key: f for f in flags}).values())
         changed = [(record, change) for record, change in results if change.action != "unchanged"]
         for record, change in changed:
             memory.flags[change.key] = record

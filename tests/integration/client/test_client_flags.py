@@ -346,3 +346,19 @@ def test_values_are_read_with_their_type(
         "flag 'switch' is read as a number, but the value of 'only' is a bool",
         "flag 'count' is read as a boolean, but the value of 'only' is a int",
     ]
+
+
+def test_the_environment_overrides_flags_in_this_process_only(
+    controller: Controller, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client given the variable serves its variant through every change, another one does not; slips are told."""
+    environ = {"TURNOUT_FLAG_ANSWER_ENGINE": "lightrag", "TURNOUT_FLAG_NOPE": "x"}
+    with caplog.at_level(logging.WARNING):
+        client, other = connect(controller.url, environ=environ), connect(controller.url, environ={})
+    controller.publish(flag(lightrag=0), revision=2)
+    eventually(lambda: client.status.revision == other.status.revision == 2)
+    assert (variants(client), variants(other)) == ({"lightrag"}, {"perplexity"})
+    assert client.resolve(FLAG, "u").decided_by == "environment"
+    assert [r.getMessage() for r in caplog.records if "environment" in r.getMessage()] == [
+        "environment: TURNOUT_FLAG_NOPE: names no flag; after TURNOUT_FLAG_: known here: ANSWER_ENGINE"
+    ]

@@ -34,9 +34,7 @@ class SqlFlagStore:
         rules.repeated(flags)
         async with self._database.publishing() as publication:
             changes = [await _apply(publication.connection, flag, actor, at) for flag in flags]
-            every = await _every(publication.connection)
-            rules.overlapping(every)
-            rules.unrequired(every)
+            rules.together(await _every(publication.connection))
             if any(change.action != "unchanged" for change in changes):
                 await publication.publish()
         return changes

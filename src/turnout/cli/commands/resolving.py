@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Annotated, cast
 
@@ -83,7 +84,7 @@ def _attribute(text: str) -> tuple[str, object]:
 
 def _snapshot(session: Session) -> Snapshot:
     with session.api() as api:
-        return compile_document(cast("dict[str, object]", api.get("/v1/snapshot")))
+        return compile_document(cast("dict[str, object]", api.get("/v1/snapshot")), os.environ)
 
 
 def _tell(session: Session, resolution: Resolution, data: object, text: RenderableType) -> ExitCode:
