@@ -89,8 +89,8 @@ class Turnout(TypedReads):
         streams do not get through, flags are polled every ``poll_every`` seconds, and the stream is tried every
         ``stream_every`` seconds. At most ``shadow_places`` candidates answer in the background at a time, each for at
         most ``shadow_timeout`` seconds. ``geo`` is a MaxMind DB file, by default TURNOUT_GEO_DATABASE if that is set:
-        for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. ``environ`` is what may
-        override flags in this process, by default its environment as it is now (see docs/configuration.md). Raises
+        for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. ``environ`` is what
+        may override flags in this process, by default its environment as it is now (see docs/configuration.md). Raises
         InvalidInput when a setting cannot work; an absent controller is no error.
         """
         super().__init__()
