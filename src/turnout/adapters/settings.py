@@ -129,6 +129,11 @@ class Settings(BaseSettings):
     feed_interval: float = Field(
         default=0.1, gt=0, le=10, description="API: seconds between looks for a new revision, at most 10"
     )
+    flags_file: Path | None = Field(
+        default=None,
+        description="API: a flag file that is applied at the start and after every change of it; "
+        "client, CLI: the flags to serve where the API has none",
+    )
     geo_database: Path | None = Field(
         default=None, description="API, client, CLI: a MaxMind DB file in which the attribute `ip` is looked up"
     )

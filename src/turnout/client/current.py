@@ -45,13 +45,18 @@ class Current:
     """The flags in use.
 
     ``snapshot`` answers evaluations: it is replaced as a whole, so reading it takes no lock. All else is for the one
-    thread that brings documents. ``environ`` may override flags.
+    thread that brings documents. ``environ`` may override flags, and
+    ``file`` has those that serve while, or where, the controller has none.
     """
 
-    def __init__(self, url: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, environ: Mapping[str, str] | None = None, file: Mapping[str, object] | None = None
+    ) -> None:
         self._environ: Final = dict(environ or {})
+        self._file: Final = file
         self._faults: tuple[Problem, ...] = ()
-        self.snapshot: Resolves = NoFlags(url)
+        self.beneath: Final = compile_document({"flags": {}}, self._environ, file) if file is not None else None
+        self.snapshot: Resolves = self.beneath or NoFlags(url)
         self.flags: Snapshot | None = None
         self.source: FlagSource = "none"
         self.error: str | None = None
@@ -86,7 +91,7 @@ class Current:
         ``age_s`` is how many seconds ago the document was the controller's.
         """
         try:
-            offered = compile_document(_object(text), self._environ)
+            offered = compile_document(_object(text), self._environ, self._file)
         except Exception as error:
             self._refuse(f"the flags from {source} cannot be used, the last good ones stay: {error}")
             return False

@@ -21,6 +21,7 @@ from turnout.client.comparing import Compare
 from turnout.client.current import Current, OnChange, OnState, Resolves
 from turnout.client.disk import Cache, cache_file, default_folder
 from turnout.client.feed import Feed
+from turnout.client.flagfile import read_flag_file
 from turnout.client.http import Endpoint, endpoint
 from turnout.client.outcomes import outcome, subject
 from turnout.client.sender import Sender
@@ -79,6 +80,7 @@ class Turnout(TypedReads):
         shadow_timeout: float = 10.0,
         geo: str | os.PathLike[str] | Places | None = None,
         environ: Mapping[str, str] | None = None,
+        flags_file: str | os.PathLike[str] | None = None,
     ) -> None:
         """Load the flags kept on disk, start listening, and wait at most ``wait`` seconds for the controller's.
 
@@ -90,8 +92,9 @@ class Turnout(TypedReads):
         ``stream_every`` seconds. At most ``shadow_places`` candidates answer in the background at a time, each for at
         most ``shadow_timeout`` seconds. ``geo`` is a MaxMind DB file, by default TURNOUT_GEO_DATABASE if that is set:
         for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. ``environ`` is what
-        may override flags in this process, by default its environment as it is now (see docs/configuration.md). Raises
-        InvalidInput when a setting cannot work; an absent controller is no error.
+        may override flags in this process, by default its environment as it is now (see docs/configuration.md).
+        ``flags_file``, by default TURNOUT_FLAGS_FILE if that is set, has the flags to serve while, or where, the
+        controller has none. Raises InvalidInput when a setting cannot work; an absent controller is no error.
         """
         super().__init__()
         _check(queue_size=queue_size, poll_every=poll_every, stream_every=stream_every)
@@ -99,7 +102,8 @@ class Turnout(TypedReads):
         url = url or os.environ.get("TURNOUT_URL") or DEFAULT_URL
         controller = endpoint(url, token or os.environ.get("TURNOUT_TOKEN") or None, timeout)
         self._places: Final = _places(geo)
-        self._current: Final = Current(controller.url, os.environ if environ is None else environ)
+        beneath = read_flag_file(flags_file or os.environ.get("TURNOUT_FLAGS_FILE") or None)
+        self._current: Final = Current(controller.url, os.environ if environ is None else environ, beneath)
         cache = Cache(_cache_path(cache_dir, controller))
         self._feed: Final = Feed(controller, self._current, cache, poll_every, stream_every)
         self._sender: Final = Sender(controller, queue_size)
@@ -145,7 +149,7 @@ class Turnout(TypedReads):
 
     def bound(self, flag: str) -> Bound:
         """What this process's environment says of ``flag`` under its ``env_prefix``; nothing for a flag without one."""
-        flags = self._current.flags
+        flags = self._current.flags or self._current.beneath
         return flags.bound(flag) if flags is not None else NOTHING
 
     def report(  # noqa: PLR0913 - measurements, all by keyword

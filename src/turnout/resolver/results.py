@@ -38,7 +38,7 @@ class Resolution(NamedTuple):
     the metadata are shared with the snapshot: read them, never change them. ``metadata`` holds that of the flag set and
     of the flag (see ``turnout.domain.snapshot``) and ``decidedBy``: ``static``, ``stopped``, ``environment`` (then
     ``environment`` is the variable), ``prerequisite:<flag>``, ``rule:<name>``, ``holdout:<name>``, ``layer:<name>``,
-    ``segment:<name>``, ``traffic``, ``default`` or ``disabled``.
+    ``segment:<name>``, ``traffic``, ``default`` or ``disabled``. ``source`` is ``flag file`` where one has the flag.
     """
 
     key: str

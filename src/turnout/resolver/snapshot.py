@@ -27,14 +27,20 @@ Evaluate = Callable[[str | None, Attributes], Resolution]
 _NOTHING: Final[Attributes] = MappingProxyType({})
 
 
-def compile_document(document: Mapping[str, object], environ: Mapping[str, str] | None = None) -> Snapshot:
+def compile_document(
+    document: Mapping[str, object], environ: Mapping[str, str] | None = None, file: Mapping[str, object] | None = None
+) -> Snapshot:
     """The snapshot of a flagd flag-definition ``document`` (see ``turnout.domain.snapshot``), read from JSON.
 
     What ``environ`` says of flags overrides it (see `turnout.resolver.overriding`); its faults are in the snapshot.
-    Raises InvalidInput with every fault of the document; one bad flag refuses it all.
+    Flags that only ``file`` has, another such document, are its own. Raises InvalidInput with every fault of a
+    document; one bad flag refuses it all.
     """
-    plan, faults = overridden(read_document(document), environ or {})
-    return Snapshot(plan, faults)
+    plan, beneath = read_document(document), _from_file(file)
+    known = {flag.key for flag in plan.flags}
+    every = replace(plan, flags=(*plan.flags, *(flag for flag in beneath if flag.key not in known)))
+    laid_over, faults = overridden(every, environ or {})
+    return Snapshot(laid_over, faults, beneath)
 
 
 class Snapshot:
@@ -44,10 +50,11 @@ class Snapshot:
     flag set; ``faults`` is what is wrong with the environment's overrides.
     """
 
-    __slots__ = ("_evaluate", "_flags", "faults", "metadata", "revision", "store_id")
+    __slots__ = ("_beneath", "_evaluate", "_flags", "faults", "metadata", "revision", "store_id")
 
-    def __init__(self, plan: DocumentPlan, faults: Sequence[Problem] = ()) -> None:
+    def __init__(self, plan: DocumentPlan, faults: Sequence[Problem] = (), beneath: Sequence[FlagPlan] = ()) -> None:
         self.faults: Final = tuple(faults)
+        self._beneath: Final = {flag.key: flag for flag in beneath}
         self.revision: Final = plan.revision
         self.store_id: Final = plan.store_id
         self.metadata: Final[Mapping[str, JsonValue]] = plan.metadata
@@ -80,7 +87,9 @@ class Snapshot:
         flag = self._flags.get(key)
         if flag is None:
             return Explanation(resolution, "not_found")
-        return flag.explain(resolution, unit, attributes)
+        beneath = self._beneath.get(key)
+        says = _CompiledFlag(beneath, {}).published(unit, attributes) if beneath is not None else None
+        return flag.explain(resolution, unit, attributes, says)
 
     def bound(self, key: str) -> Bound:
         """What the environment says of flag ``key`` under its prefix; nothing for a flag without one."""
@@ -110,21 +119,33 @@ class _CompiledFlag:
         self._published: Final = self._compile()
         self.evaluate: Final = self._published if self._override is None else self._overriding(self._override)
 
-    def explain(self, resolution: Resolution, unit: str | None, attributes: Attributes) -> Explanation:
-        found = self._explain(resolution, unit, attributes)
-        return replace(found, contenders=tuple(self._contenders(found, unit, attributes)))
+    def published(self, unit: str | None, attributes: Attributes) -> Resolution:
+        """The answer without the environment; never raises."""
+        try:
+            return self._published(unit, attributes)
+        except Exception as error:
+            return self.failure(unit, error)
 
-    def _contenders(self, found: Explanation, unit: str | None, attributes: Attributes) -> Iterator[Contender]:
+    def explain(
+        self, resolution: Resolution, unit: str | None, attributes: Attributes, file: Resolution | None = None
+    ) -> Explanation:
+        """How the resolution came about; ``file`` is what the flag file says."""
+        found = self._explain(resolution, unit, attributes)
+        stopped_or_file = self.plan.stopped or self.plan.from_file
+        database = None if stopped_or_file else _said(self.published(unit, attributes))
+        return replace(found, contenders=tuple(self._contenders(found, database, file and _said(file))))
+
+    def _contenders(self, found: Explanation, database: str | None, file: str | None) -> Iterator[Contender]:
         stopped = f"{self.plan.default} to everybody" if self.plan.stopped else None
         yield Contender("emergency stop", stopped, decided=found.source == "stopped")
         override = self.plan.override
         said = f"{override.variable}={override.value}" if override else None
         yield Contender("environment", said, decided=found.source == "environment")
-        published = self._published(unit, attributes) if found.source != "error" else found.resolution
-        says = f"{published.variant} ({published.metadata.get('decidedBy')})" if published.variant else None
         beaten = found.source in {"stopped", "environment"}
-        yield Contender("database", None if stopped else says, decided=says is not None and not beaten)
-        yield Contender("caller's default", "its own", decided=found.resolution.variant is None)
+        yield Contender("database", database, decided=database is not None and not beaten)
+        yield Contender("flag file", file, decided=self.plan.from_file and file is not None and not beaten)
+        settled = beaten or database is not None or (self.plan.from_file and file is not None)
+        yield Contender("caller's default", "its own", decided=not settled)
 
     def _explain(self, resolution: Resolution, unit: str | None, attributes: Attributes) -> Explanation:
         if resolution.reason == "ERROR":
@@ -222,6 +243,17 @@ class _CompiledFlag:
             rollout=rollout if isinstance(rollout, str) else None,
             stopped=self.plan.stopped,
         )
+
+
+def _from_file(file: Mapping[str, object] | None) -> tuple[FlagPlan, ...]:
+    flags = read_document(file).flags if file is not None else ()
+    return tuple(replace(f, from_file=True, metadata={**f.metadata, "source": "flag file"}) for f in flags)
+
+
+def _said(resolution: Resolution) -> str | None:
+    if resolution.reason == "DISABLED":
+        return "the flag is disabled"
+    return f"{resolution.variant} ({resolution.metadata.get('decidedBy')})" if resolution.variant else None
 
 
 def _told(metadata: Mapping[str, JsonValue], override: Override | None) -> dict[str, JsonValue]:

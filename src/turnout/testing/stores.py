@@ -91,7 +91,9 @@ class MemoryFlagStore:
     def __init__(self, memory: _Memory) -> None:
         self._memory = memory
 
-    async def apply(self, flags: Sequence[Flag], actor: str, at: datetime) -> Sequence[FlagChange]:
+    async def apply(
+        self, flags: Sequence[Flag], actor: str, at: datetime, *, dry_run: bool = False
+    ) -> Sequence[FlagChange]:
         """See `FlagStore.apply`. Raises InvalidInput too, when a variant is gone that traffic still uses."""
         rules.repeated(flags)
         memory = self._memory
@@ -107,7 +109,7 @@ class MemoryFlagStore:
             for flag in flags
         ]
         rules.together(({key: r.flag for key, r in memory.flags.items()} | {f.key: f for f in flags}).values())
-        changed = [(record, change) for record, change in results if change.action != "unchanged"]
+        changed = [(record, change) for record, change in results if change.action != "unchanged" and not dry_run]
         for record, change in changed:
             memory.flags[change.key] = record
             memory.audit.append(rules.change_entry(change, actor, at))

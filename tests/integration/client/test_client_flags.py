@@ -15,6 +15,7 @@ from starlette.responses import Response
 from tests.integration.client.conftest import Connect
 from tests.integration.client.controller import FLAG, Controller, eventually, flag, free_port, written
 from turnout import Turnout
+from turnout.domain.errors import InvalidInput
 from turnout.domain.flags import Flag, initial_traffic
 from turnout.domain.snapshot import PublishedFlag
 from turnout.resolver import compile_document
@@ -362,3 +363,43 @@ def test_the_environment_overrides_flags_in_this_process_only(
     assert [r.getMessage() for r in caplog.records if "environment" in r.getMessage()] == [
         "environment: TURNOUT_FLAG_NOPE: names no flag; after TURNOUT_FLAG_: known here: ANSWER_ENGINE"
     ]
+
+
+@pytest.mark.parametrize("name", ["flags.yaml", "flags.json"])
+def test_a_flag_file_serves_where_the_controller_has_nothing(
+    controller: Controller, connect: Connect, tmp_path: Path, name: str
+) -> None:
+    """Before any flags arrive, and for flags the controller lacks; where both have one, the controller's decides."""
+    variants = {"perplexity": {"mode": "file"}, "lightrag": {"mode": "file"}}
+    both = {"variants": variants, "stable": "perplexity", "serve": "lightrag", "env_prefix": "LIGHTRAG_"}
+    file = tmp_path / name
+    file.write_text(
+        json.dumps({"flags": {FLAG: both, "local": {"variants": {"on": True, "off": False}, "stable": "on"}}})
+    )
+    environ = {"LIGHTRAG_DAILY_BUDGET_USD": "5"}
+    alone = connect(f"http://127.0.0.1:{free_port()}", wait=0, flags_file=file, environ=environ)
+    found = alone.resolve(FLAG, "u")
+    assert (found.variant, found.value, found.metadata["source"]) == ("lightrag", {"mode": "file"}, "flag file")
+    assert alone.status.state == "not_ready"
+    assert alone.bound(FLAG).daily_budget_usd == 5
+    controller.publish(flag(lightrag=0), revision=2)
+    client = connect(controller.url, flags_file=file, environ={})
+    assert client.resolve(FLAG, "u").value == {"mode": "web"}
+    assert client.boolean("local", None, False) is True
+    assert client.resolve("neither", "u", default=3).value == 3
+
+
+def test_a_flag_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    """A missing file, one that is no YAML or JSON, and one with a wrong flag are named at once."""
+    cases = {
+        "gone.yaml": (None, "cannot be read"),
+        "torn.yaml": ("flags: [", "is no flag file"),
+        "torn.json": ("{", "is no flag file"),
+        "wrong.yaml": ("flags: {f: {variants: {a: 1}, stable: b}}", "there is no variant 'b'"),
+        "requires.yaml": ("flags: {f: {variants: {a: 1}, stable: a, requires: {g: a}}}", "there is no flag 'g'"),
+    }
+    for name, (text, said) in cases.items():
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        with pytest.raises(InvalidInput, match=said):
+            Turnout("http://127.0.0.1:9", cache_dir=None, wait=0, flags_file=tmp_path / name)

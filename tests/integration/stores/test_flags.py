@@ -298,3 +298,17 @@ async def test_what_a_flag_requires_has_to_be_there(stores: Stores) -> None:
     assert await stores.flags.revision() == revision
     await stores.flags.delete("child", "ann", NOW)
     await stores.flags.delete(FLAG, "ann", NOW)
+
+
+async def test_a_dry_run_tells_and_keeps_nothing(stores: Stores) -> None:
+    """What would be created or updated is told, what would be refused is refused, and nothing is written."""
+    await applied(stores, a_flag())
+    before = await stores.flags.revision(), await stores.flags.list(), await stores.rollouts.audit_log()
+    tried = a_flag(serve="new"), a_flag(key="child", requires={FLAG: "new"})
+    changes = await stores.flags.apply(tried, "ann", NOW, dry_run=True)
+    assert [(change.key, change.action) for change in changes] == [(FLAG, "updated"), ("child", "created")]
+    with pytest.raises(InvalidInput, match="there is no flag 'gone'"):
+        await stores.flags.apply([a_flag(requires={"gone": "new"})], "ann", NOW, dry_run=True)
+    after = await stores.flags.revision(), await stores.flags.list(), await stores.rollouts.audit_log()
+    assert after == before
+    assert [change.action for change in await applied(stores, *tried)] == ["updated", "created"]

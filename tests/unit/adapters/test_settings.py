@@ -32,6 +32,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
             "TURNOUT_METRICS_PORT": "9090",
             "TURNOUT_TOKENS": f"{GOOD}, bob:viewer+service:another-secret,",
             "TURNOUT_FEED_INTERVAL": "0.5",
+            "TURNOUT_FLAGS_FILE": "/etc/turnout/flags.yaml",
             "TURNOUT_GEO_DATABASE": "/geo.mmdb",
             "TURNOUT_GEO_ADDRESS": "request",
             "TURNOUT_GEO_HEADER": "Forwarded",
@@ -44,6 +45,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         Token(name="ann", roles=("operator",), secret="a-long-secret"),
         Token(name="bob", roles=("viewer", "service"), secret="another-secret"),
     )
+    assert found.flags_file == Path("/etc/turnout/flags.yaml")
     assert (found.feed_interval, found.geo.header, found.geo.address) == (0.5, "Forwarded", "request")
     assert found.geo.proxies == (parse_network("10.0.0.0/8"), parse_network("fd00::/8"))
     assert read_settings({}) == Settings()

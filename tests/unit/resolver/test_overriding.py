@@ -120,8 +120,33 @@ def test_explain_names_the_variable_and_the_losers() -> None:
         ("emergency stop", None, False),
         ("environment", "LIGHTRAG_ROLLOUT_PERCENTAGE=25", True),
         ("database", "lightrag (rule:staff)", False),
+        ("flag file", None, False),
         ("caller's default", "its own", False),
     ]
+
+
+def test_a_flag_file_is_beneath_the_database() -> None:
+    """It serves flags the database lacks and says what it would give where the database wins, disabled flags too."""
+    flag = Flag(key="f", variants={"old": 1, "new": 2}, stable="old", serve="new")
+    file = document([PublishedFlag(definition=flag, traffic=initial_traffic(flag))], 0, "")
+    alone = compile_document({"flags": {}}, {}, file).explain("f", "u")
+    assert (alone.resolution.variant, alone.resolution.metadata["source"]) == ("new", "flag file")
+    assert [(c.source, c.says, c.decided) for c in alone.contenders][2:] == [
+        ("database", None, False),
+        ("flag file", "new (static)", True),
+        ("caller's default", "its own", False),
+    ]
+    for more, says in (({"serve": "old"}, "old (static)"), ({"enabled": False}, "the flag is disabled")):
+        held = flag.model_copy(update=more)
+        both = document([PublishedFlag(definition=held, traffic=initial_traffic(held))], 4, "s")
+        found = compile_document(both, {}, file).explain("f", "u")
+        assert [(c.source, c.says, c.decided) for c in found.contenders][2:] == [
+            ("database", says, True),
+            ("flag file", "new (static)", False),
+            ("caller's default", "its own", False),
+        ]
+    overridden = compile_document({"flags": {}}, {"TURNOUT_FLAG_F": "old"}, file)
+    assert overridden.resolve("f", "u").metadata["decidedBy"] == "environment"
 
 
 def test_which_variant_a_prefix_is_about() -> None:

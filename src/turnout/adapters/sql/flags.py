@@ -29,12 +29,22 @@ class SqlFlagStore:
         self._database = database
         self._feeds: set[str] = set()
 
-    async def apply(self, flags: Sequence[Flag], actor: str, at: datetime) -> Sequence[FlagChange]:
+    async def apply(
+        self, flags: Sequence[Flag], actor: str, at: datetime, *, dry_run: bool = False
+    ) -> Sequence[FlagChange]:
         """See `FlagStore.apply`. Raises InvalidInput too, when a variant is gone that traffic still uses."""
         rules.repeated(flags)
+        try:
+            return await self._apply(flags, actor, at, dry_run)
+        except _Rehearsed as rehearsed:
+            return rehearsed.changes
+
+    async def _apply(self, flags: Sequence[Flag], actor: str, at: datetime, dry_run: bool) -> Sequence[FlagChange]:
         async with self._database.publishing() as publication:
             changes = [await _apply(publication.connection, flag, actor, at) for flag in flags]
             rules.together(await _every(publication.connection))
+            if dry_run:
+                raise _Rehearsed(changes)
             if any(change.action != "unchanged" for change in changes):
                 await publication.publish()
         return changes
@@ -106,6 +116,14 @@ class SqlFlagStore:
         async with self._database.reading() as connection:
             sent = (await connection.execute(alive)).scalars().all()
         return Delivery(revision=revision, feeds=len(sent), lagging=sum(one < revision for one in sent))
+
+
+class _Rehearsed(Exception):
+    """Ends the transaction of a dry run without keeping anything; carries what it would have done."""
+
+    def __init__(self, changes: Sequence[FlagChange]) -> None:
+        super().__init__()
+        self.changes = changes
 
 
 async def _every(connection: AsyncConnection) -> list[Flag]:
