@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import uuid4
 
 from temporalio import activity
 
+from activities.beating import heartbeats
 from activities.calendar import Calendar
 from activities.errors import as_application_error
 from turnout.analysis.checks import remembered
 from turnout.domain.freezes import Opening
 from turnout.domain.rollout import Observation, WatchRequest
 from turnout.domain.verdicts import Check
-from turnout.domain.vigil import Progress, advance, asks_calendar, conclude, interrupted, next_check, resumed
+from turnout.domain.vigil import Progress, advance, as_of, asks_calendar, conclude, interrupted, next_check, resumed
 from turnout.ports import Evidence, RolloutStore
 from workflows.messages import CalendarRequest
 from workflows.ports import Lookout
-
-_HEARTBEAT = 1.0
 
 
 class Panel(Protocol):
@@ -51,7 +49,7 @@ class StageLookout(Lookout):
     async def watch(self, request: WatchRequest) -> Observation:
         """See `Lookout.watch`."""
         vigil = _Vigil(request, resumed(request, _last_heartbeat(), _now()))
-        async with vigil.heartbeats():
+        async with heartbeats(lambda: interrupted(vigil.progress)):
             try:
                 return await self._until_decided(vigil)
             except asyncio.CancelledError:
@@ -63,7 +61,8 @@ class StageLookout(Lookout):
     async def _until_decided(self, vigil: _Vigil) -> Observation:
         memory = await self._remembered(vigil.request)
         while True:
-            checks = await self._panel.ask(vigil.request, _now(), memory)
+            now = _now()
+            checks = await self._panel.ask(as_of(vigil.request, vigil.progress, now), now, memory)
             memory = remembered(checks)
             vigil.progress = advance(vigil.request, vigil.progress, checks, _now())
             with as_application_error():
@@ -74,15 +73,15 @@ class StageLookout(Lookout):
                     vigil.progress.clock.counted,
                     vigil.progress.at,
                 )
-                seen = conclude(vigil.request, vigil.progress, checks, await self._opening(vigil))
+                seen = conclude(vigil.request, vigil.progress, checks, await self._opening(vigil, checks))
                 if seen is not None:
                     return await self._with_evidence(vigil.request, seen, checks)
             await asyncio.sleep(next_check(vigil.request, vigil.progress).total_seconds())
 
-    async def _opening(self, vigil: _Vigil) -> Opening | None:
+    async def _opening(self, vigil: _Vigil, checks: Sequence[Check]) -> Opening | None:
         """Whether traffic may move forward, where that matters now."""
         request = vigil.request
-        if request.windows is None or not asks_calendar(request, vigil.progress):
+        if request.windows is None or not asks_calendar(request, vigil.progress, checks):
             return None
         return await self._calendar.opening(request.flag, request.windows, vigil.progress.at)
 
@@ -112,21 +111,6 @@ class _Vigil:
     def __init__(self, request: WatchRequest, progress: Progress) -> None:
         self.request = request
         self.progress = progress
-
-    @asynccontextmanager
-    async def heartbeats(self) -> AsyncGenerator[None]:
-        task = asyncio.create_task(self._beat())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _beat(self) -> None:
-        while True:
-            activity.heartbeat(interrupted(self.progress))
-            await asyncio.sleep(_HEARTBEAT)
 
 
 def _last_heartbeat() -> Observation | None:

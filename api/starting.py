@@ -31,7 +31,11 @@ async def planned(services: Services, document: object) -> tuple[RolloutSpec, Pl
     problems = list(_misfits(spec, record))
     if problems:
         raise InvalidInput(problems)
-    return spec, compile_plan(spec, record.traffic.stable)
+    plan = compile_plan(spec, record.traffic.stable)
+    problems = list(_strangers(plan, record))
+    if problems:
+        raise InvalidInput(problems)
+    return spec, plan
 
 
 async def start_rollout(services: Services, document: dict[str, JsonValue], actor: str) -> RolloutRecord | Scheduled:
@@ -85,6 +89,16 @@ async def _begun(services: Services, flag: str, rollout_id: str) -> RolloutRecor
                 pause = min(pause * 1.5, _SLOWEST_LOOK)
     except TimeoutError:
         return None
+
+
+def _strangers(plan: Plan, record: FlagRecord) -> Iterator[Problem]:
+    """The arms of a test that are no variants of the flag."""
+    variants = list(record.flag.variants)
+    arms = dict.fromkeys(arm for stage in plan.stages for arm in stage.weights)
+    for arm in arms:
+        if arm not in variants:
+            message = f"flag {plan.flag} has no such variant"
+            yield Problem(f"strategy.allocation.{arm}", message, suggestion(arm, variants), arm)
 
 
 def _misfits(spec: RolloutSpec, record: FlagRecord) -> Iterator[Problem]:

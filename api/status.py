@@ -27,7 +27,8 @@ async def view_of(services: Services, flag: str) -> RolloutView:
         return _scheduled(flag, waiting)
     if record.state.ended:
         waiting = await pending(services, flag)
-        if waiting is not None and waiting.id != record.id:
+        # The rollout that ships the winner of a test goes on in its workflow, which has the test's id.
+        if waiting is not None and not record.id.startswith(waiting.id):
             return _scheduled(flag, waiting)
     decisions = await services.rollouts.decisions(record.id)
     status = None if record.state.ended else await _status(services, record)

@@ -13,11 +13,14 @@ from activities.calendar import Calendar
 from activities.journal import StoreJournal
 from activities.lookout import StageLookout
 from activities.notices import ChannelHerald
+from activities.routing import SteeredRouting
 from turnout.adapters.notifiers import notifier_of
+from turnout.adapters.routers import router_of
 from turnout.adapters.settings import Settings
 from turnout.adapters.sources import sources
 from turnout.adapters.sources.panel import Panel
 from turnout.adapters.sql import open_stores
+from turnout.adapters.steering import Steering
 from workers.worker import build_worker
 
 
@@ -30,8 +33,10 @@ async def worker_of(client: Client, settings: Settings, environ: Mapping[str, st
         httpx.AsyncClient() as http,
         httpx.AsyncClient() as telling,
     ):
-        panel = Panel(sources(stores.outcomes, http, environ))
+        steering = Steering(lambda config: router_of(config, http, environ))
+        panel = Panel(sources(stores.outcomes, http, environ, steering))
         calendar = Calendar(stores.freezes)
         journal = StoreJournal(stores.flags, stores.rollouts, calendar)
         herald = ChannelHerald(stores.rollouts, lambda channel: notifier_of(channel, telling, environ))
-        yield build_worker(client, journal, StageLookout(panel, stores.rollouts, calendar), herald)
+        lookout = StageLookout(panel, stores.rollouts, calendar)
+        yield build_worker(client, journal, lookout, herald, SteeredRouting(steering))

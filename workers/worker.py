@@ -10,7 +10,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from workflows.messages import TASK_QUEUE
 from workflows.notifying import NotifyWorkflow
-from workflows.ports import Herald, Journal, Lookout
+from workflows.ports import Herald, Journal, Lookout, Routing
 from workflows.rollout import RolloutWorkflow
 
 WORKFLOWS = (RolloutWorkflow, NotifyWorkflow)
@@ -29,14 +29,22 @@ def sandbox() -> SandboxedWorkflowRunner:
 
 
 def build_worker(
-    client: Client, journal: Journal, lookout: Lookout, herald: Herald, task_queue: str = TASK_QUEUE
+    client: Client, journal: Journal, lookout: Lookout, herald: Herald, routing: Routing, task_queue: str = TASK_QUEUE
 ) -> Worker:
-    """A worker for rollouts whose effects are ``journal``'s, ``lookout``'s and ``herald``'s."""
+    """A worker for rollouts whose effects are ``journal``'s, ``lookout``'s, ``herald``'s and ``routing``'s."""
     return Worker(
         client,
         task_queue=task_queue,
         workflows=WORKFLOWS,
-        activities=[journal.open, journal.commit, journal.confirm, lookout.watch, lookout.calendar, herald.send],
+        activities=[
+            journal.open,
+            journal.commit,
+            journal.confirm,
+            lookout.watch,
+            lookout.calendar,
+            herald.send,
+            routing.route,
+        ],
         workflow_runner=sandbox(),
         max_cached_workflows=MOST_ROLLOUTS,
         # Every open rollout occupies one slot with its watch, and a channel that hangs one for each attempt.

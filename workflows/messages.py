@@ -11,6 +11,8 @@ from turnout.domain.model import Frozen
 from turnout.domain.notices import News
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import RolloutState, State
+from turnout.domain.routing import Router
+from turnout.domain.splits import RouterSplit
 from turnout.domain.windows import Window
 
 TASK_QUEUE = "turnout"
@@ -38,13 +40,15 @@ class Carried(Frozen):
 class RolloutInput(Frozen):
     """Starts a rollout: the spec as written, and who starts it.
 
-    ``history_limit`` is the number of events after which the workflow continues as new at the latest.
+    ``history_limit`` is the number of events after which the workflow continues as new at the latest. A rollout that
+    ships the winner of a test continues the test's workflow and has a ``rollout_id`` of its own.
     """
 
     spec: dict[str, JsonValue]
     started_by: str = "unknown"
     history_limit: int = Field(default=4000, ge=50)
     carried: Carried | None = None
+    rollout_id: str | None = None
 
 
 class RolloutResult(Frozen):
@@ -110,6 +114,20 @@ class DeliveryReport(Frozen):
         if self.lagging:
             return f"{self.lagging} of {self.feeds} snapshot feeds have not passed the change on yet"
         return "every snapshot feed has passed the change on"
+
+
+class RouteRequest(Frozen):
+    """Asks to make ``router`` do ``split``. What has to be ``delivered`` is worth every further attempt."""
+
+    router: Router
+    split: RouterSplit
+    delivered: bool = False
+
+
+class Routed(Frozen):
+    """The router does as asked, servers that are down or out of service aside; ``text`` tells which."""
+
+    text: str
 
 
 class CommandRequest(Frozen):

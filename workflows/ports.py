@@ -19,6 +19,8 @@ from workflows.messages import (
     Dispatch,
     Opened,
     OpenRequest,
+    Routed,
+    RouteRequest,
 )
 
 
@@ -39,6 +41,15 @@ class Journal(ABC):
     @abstractmethod
     async def confirm(self, request: DeliveryRequest) -> DeliveryReport:
         """Wait, for a bounded time, until every live snapshot feed has passed the revision on."""
+
+
+class Routing(ABC):
+    """Moves the requests that go through a router outside of Turnout. Idempotent by generation."""
+
+    @activity.defn(name="route_traffic")
+    @abstractmethod
+    async def route(self, request: RouteRequest) -> Routed:
+        """Apply a split and read it back. Fails for good when the router follows a newer generation, or refuses."""
 
 
 class Lookout(ABC):

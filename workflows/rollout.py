@@ -17,6 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from turnout.domain.plan import Plan
     from turnout.domain.refusals import windows_for
     from turnout.domain.rollout import Clock, Decision, Observation, RolloutState, RolloutStatus, status_of
+    from turnout.domain.splits import RouterSplit
+    from turnout.domain.steering import split_of
     from turnout.domain.windows import Window
     from workflows.messages import (
         WORKFLOW_NAME,
@@ -34,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
 from workflows.commands import Asked, Commands
 from workflows.details import details_of
 from workflows.notifying import announce
+from workflows.routing import told, why_not
 from workflows.watching import Watch
 
 FLAG = SearchAttributeKey.for_keyword("TurnoutFlag")
@@ -60,9 +63,12 @@ class RolloutWorkflow(Commands):
         self._state = (
             carried.state
             if carried
-            else RolloutState(rollout_id=workflow.info().first_execution_run_id, started_by=request.started_by)
+            else RolloutState(
+                rollout_id=request.rollout_id or workflow.info().first_execution_run_id, started_by=request.started_by
+            )
         )
         self._revision = 0
+        self._split: RouterSplit | None = None
         self._opening: Opening | None = None
         self._watch: Watch | None = None
         self._shown: tuple[str, str] | None = None
@@ -93,6 +99,7 @@ class RolloutWorkflow(Commands):
             if self._may_hand_over() and self._history_is_long():
                 await self._hand_over(plan)
         await self._drain(plan)
+        self._follow_up(plan)
         last = self._state.last
         return RolloutResult(
             rollout_id=self._state.rollout_id,
@@ -284,7 +291,26 @@ class RolloutWorkflow(Commands):
         self._show(plan)
         for decision in step.decisions:
             await announce(plan, decision, before)
+        split = next((split for decision in step.decisions if (split := split_of(plan, decision))), None)
+        if split is not None and self._state.ending is None:
+            await self._route(plan, split)
+        self._split = split or self._split
         return step
+
+    async def _route(self, plan: Plan, split: RouterSplit) -> str:
+        """Tell the router what the resolvers have: what it says, or nothing if it has not taken it."""
+        try:
+            return (await told(plan, split)).text
+        except ActivityError as error:
+            await self._carry_out(plan, machine.unrouted(plan, self._state, workflow.now(), why_not(error)))
+            return ""
+
+    async def _deliver(self, plan: Plan, split: RouterSplit) -> str:
+        """Wait until the router has the end, however long that takes; what it says."""
+        try:
+            return (await told(plan, split, delivered=True)).text
+        except ActivityError as error:
+            return f"the router follows another rollout by now: {why_not(error)}"
 
     async def _commit(self, decision: Decision) -> Committed:
         return await workflow.execute_activity_method(
@@ -296,10 +322,11 @@ class RolloutWorkflow(Commands):
         )
 
     async def _finish(self, plan: Plan) -> None:
-        """Report the end only when the resolvers have it."""
+        """Report the end only when the resolvers have it, and the router, which is told first: it moves at once."""
         if self._watch is not None:
             self._watch.abandon()
             self._watch = None
+        routed = await self._route(plan, self._split) if self._split else ""
         try:
             report = await workflow.execute_activity_method(
                 Journal.confirm,
@@ -311,6 +338,8 @@ class RolloutWorkflow(Commands):
             delivery = report.text
         except ActivityError:
             delivery = "how far the change got is unknown"
+        if self._split is not None:
+            delivery = f"{delivery}; {routed or await self._deliver(plan, self._split)}"
         await self._carry_out(plan, machine.finish(plan, self._state, workflow.now(), delivery))
 
     async def _drain(self, plan: Plan) -> None:
@@ -336,6 +365,20 @@ class RolloutWorkflow(Commands):
         if self._may_hand_over():
             carried = Carried(plan=plan, state=self._state)
             workflow.continue_as_new(self._request.model_copy(update={"carried": carried}))
+
+    def _follow_up(self, plan: Plan) -> None:
+        """Go on as the rollout that ships the winner: under the same workflow id, so that no other one can come in."""
+        spec, state = machine.follow_up(plan, self._state), self._state
+        if spec is None:
+            return
+        request = RolloutInput(
+            spec=spec,
+            started_by=state.started_by,
+            history_limit=self._request.history_limit,
+            rollout_id=f"{state.rollout_id}-ship",
+        )
+        told = {"strategy": "gradual", "candidate": state.winner, "stable": plan.stable, "started_by": state.started_by}
+        workflow.continue_as_new(request, memo=told)
 
     def _show(self, plan: Plan) -> None:
         """Make the rollout findable and readable in Temporal's own tools."""

@@ -31,8 +31,10 @@ from api.sse import EventStream
 from api.starting import planned, start_rollout
 from api.status import view_of
 from turnout.adapters.rejudging import rejudge
+from turnout.adapters.reporting import report_of
 from turnout.domain.errors import InvalidInput, NotFound, Problem
 from turnout.domain.rejudged import Rejudgement
+from turnout.domain.reporting import Report
 from turnout.domain.rollout import CommandKind, Decision
 from turnout.ports import RolloutRecord
 from turnout.strategies import parse_spec
@@ -101,6 +103,18 @@ async def decisions(
     found = await services.rollouts.decisions(record.id, after)
     views = [await _with_evidence(services, decision) if evidence else _view(decision) for decision in found]
     return Decisions(flag=flag, rollout_id=record.id, decisions=tuple(views))
+
+
+@router.get("/{flag}/report", operation_id="rollout_report")
+async def report(
+    request: Request,
+    flag: str,
+    rollout: Annotated[str | None, Query(description="An earlier rollout of the flag, by its id")] = None,
+) -> Report:
+    """What the open rollout of a flag, or its last one, tested, found and did: effects, arms, shares over time."""
+    services = services_of(request)
+    record = await _rollout(services, flag, rollout)
+    return await report_of(services.rollouts, services.outcomes, record, services.clock())
 
 
 @router.post("/{flag}/judge", operation_id="judge_rollout")

@@ -22,7 +22,7 @@ from turnout.domain.readings import ArmReading
 from turnout.domain.stats import ArmStats, Minute
 from turnout.domain.verdicts import Check, Verdict
 
-_SIZE = Size(20, 5)
+_SIZE = Size(10, 1)
 GATES: Mapping[str, Gate] = {
     "error": Gate(metric="error_rate", versus="stable", ratio=1.0, min_samples=1),
     "latency": Gate(metric="response_time", quantile=0.95, versus="stable", ratio=1.0, min_samples=1),

@@ -20,7 +20,7 @@ from turnout.analysis.confseq import MIN_UNITS, Estimates, hold, widening
 from turnout.analysis.evidence import Floats
 
 _ALPHA, _SHARE, _LOOKS, _USERS = 0.05, 0.05, 100, 2_000
-_SIZE = Size(1000, 20)
+_SIZE = Size(400, 10)
 _RULES = ("alone", "without stable", "decided")
 
 

@@ -8,9 +8,22 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.conftest import GRADUAL, Bench, Rollout, bench_on, canary
+from tests.workflows.conftest import BLUE_GREEN, GRADUAL, Bench, Rollout, bench_on, canary
 from tests.workflows.fakes import MemoryJournal
-from tests.workflows.script import Answer, Script, blocked, endless, fails, guardrail, overdue, passes, quiet, recovered
+from tests.workflows.script import (
+    Answer,
+    Script,
+    blocked,
+    endless,
+    fails,
+    guardrail,
+    overdue,
+    passes,
+    quiet,
+    recovered,
+    wins,
+)
+from turnout.domain.errors import Unavailable
 from turnout.domain.freezes import Freeze
 from turnout.domain.verdicts import Verdict
 
@@ -21,6 +34,15 @@ CANARY = canary(observation_period="0.4s")
 BY_HAND = canary(observation_period="0.4s", auto_promote=False, auto_rollback=False)
 SHADOW = GRADUAL | {"strategy": {"kind": "shadow", "duration": "0.4s", "sample": 20}}
 APPROVED = STEPS | {"approvals": [{"before": "50%", "by": "approver"}]}
+SWITCH_STRATEGY: dict[str, object] = {
+    **BLUE_GREEN["strategy"],  # type: ignore[dict-item]
+    "health": {"url": "http://127.0.0.1:9002/healthz", "interval": "0.1s"},
+    "switch_duration": "0.4s",
+    "bake": "0.4s",
+    "preview": None,
+}
+SWITCH = BLUE_GREEN | {"strategy": SWITCH_STRATEGY}
+SWITCH_BY_HAND = BLUE_GREEN | {"strategy": SWITCH_STRATEGY | {"auto_promote": False}}
 EVENTS = ["started", "advanced", "source_trouble", "paused", "rolled_back"]
 TOLD = STEPS | {"notify": [{"webhook": "https://ops.example/hooks", "secret": "$HOOK_SECRET", "events": EVENTS}]}
 COHORTS = STEPS | {
@@ -42,6 +64,10 @@ REGIONS = STEPS | {
     }
 }
 SHORTEST_HISTORY = 50
+MEASURED = {"metrics": ["success_rate"], "minimum_sample_size": 1000, "max_duration": "0.4s"}
+AB_TEST = {k: v for k, v in GRADUAL.items() if k != "gates"} | {"strategy": {"kind": "ab_test", **MEASURED}}
+ARMS = {"allocation": {"lightrag": 30, "hybrid": 30, "perplexity": 40}, "control": "perplexity"}
+MULTIVARIATE = {"flag": "answer-engine", "strategy": {"kind": "multivariate", **ARMS, **MEASURED}}
 
 Life = Callable[[WorkflowEnvironment], Awaitable[Rollout]]
 
@@ -196,6 +222,31 @@ async def gradual_still_open(env: WorkflowEnvironment) -> Rollout:
     return rollout
 
 
+async def blue_green_completed(env: WorkflowEnvironment) -> Rollout:
+    """Every stage passes, and the router follows each."""
+    return await lived(env, SWITCH)
+
+
+async def blue_green_without_its_router(env: WorkflowEnvironment) -> Rollout:
+    """The router is away at a move, comes back, and is away again at the rollback, which waits for it."""
+    script = Script({1: [recovered(SOON), passes], 2: [quiet]})
+    async with bench_on(env, script) as bench:
+        rollout = await bench.start(SWITCH_BY_HAND)
+        await then(rollout, "awaiting_approval")
+        router = bench.routing.router
+        router.failure = Unavailable("no answer at /run/haproxy.sock")
+        await rollout.update("promote")
+        await bench.journal.recorded("held")
+        router.failure = None
+        await then(rollout, "advanced", 2)
+        router.failure = Unavailable("no answer at /run/haproxy.sock")
+        await rollout.signal("rollback", reason="complaints")
+        await bench.journal.recorded("held", 2)
+        router.failure = None
+        await rollout.ended()
+    return rollout
+
+
 async def gradual_told(env: WorkflowEnvironment) -> Rollout:
     """Every decision is told, but one that is refused and one that the only channel does not want."""
     trouble = [blocked(Verdict.SOURCE_ERROR, SOON), recovered(SOON), passes]
@@ -258,6 +309,35 @@ async def geographic_completed(env: WorkflowEnvironment) -> Rollout:
     return await lived(env, REGIONS)
 
 
+async def ab_test_completed(env: WorkflowEnvironment) -> Rollout:
+    """The candidate wins; users return."""
+    return await lived(env, AB_TEST, Script({0: [wins("lightrag")]}))
+
+
+async def ab_test_kept(env: WorkflowEnvironment) -> Rollout:
+    """Paused and resumed on the way; then the control is kept."""
+    async with bench_on(env, Script({0: [endless, fails]}, standing=[endless])) as bench:
+        rollout = await bench.start(AB_TEST)
+        await bench.journal.recorded("started")
+        await rollout.busy_with({"watch_stage"})
+        await rollout.update("pause")
+        await rollout.busy_with({"watch_stage"})
+        await rollout.update("resume")
+        await rollout.ended()
+    return rollout
+
+
+async def multivariate_completed(env: WorkflowEnvironment) -> Rollout:
+    """An arm that is not the first one wins."""
+    return await lived(env, MULTIVARIATE, Script({0: [wins("hybrid")]}))
+
+
+async def ab_test_shipped(env: WorkflowEnvironment) -> Rollout:
+    """The winner is shipped by a rollout that goes on in the same workflow."""
+    strategy = {"kind": "ab_test", **MEASURED, "ship_winner": {"stages": [50, 100], "stage_duration": "0.4s"}}
+    return await lived(env, STEPS | {"strategy": strategy}, Script({0: [wins("lightrag"), passes]}))
+
+
 LIVES: tuple[Life, ...] = (
     canary_completed,
     canary_rolled_back,
@@ -272,8 +352,14 @@ LIVES: tuple[Life, ...] = (
     gradual_cancelled,
     gradual_lost_its_flag,
     gradual_still_open,
+    blue_green_completed,
+    blue_green_without_its_router,
     gradual_told,
     gradual_in_its_time,
     cohort_adjusted,
     geographic_completed,
+    ab_test_completed,
+    ab_test_kept,
+    multivariate_completed,
+    ab_test_shipped,
 )

@@ -17,7 +17,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.fakes import MemoryHerald, MemoryJournal, ScriptedLookout
+from tests.workflows.fakes import MemoryHerald, MemoryJournal, MemoryRouting, ScriptedLookout
 from tests.workflows.script import Answer, Script
 from turnout.domain.rollout import RolloutStatus, State
 from workers.temporal import register_search_attributes
@@ -35,6 +35,23 @@ GRADUAL: dict[str, object] = {
     "strategy": {"kind": "gradual", "stages": [5, 25, 50, 100], "stage_duration": "24h"},
     "gates": [{"metric": "success_rate", "min": 0.95}],
     "guardrails": [{"metric": "error_rate", "max": 0.1}],
+}
+
+BLUE_GREEN: dict[str, object] = {
+    "flag": "checkout",
+    "candidate": "green",
+    "strategy": {
+        "kind": "blue_green",
+        "health": {"url": "http://127.0.0.1:9002/healthz"},
+        "preview": {"header": "x-preview", "value": "green"},
+        "steps": 2,
+        "router": {
+            "kind": "haproxy",
+            "socket": "/run/haproxy.sock",
+            "backend": "app",
+            "servers": {"blue": "blue1", "green": "green1"},
+        },
+    },
 }
 
 
@@ -75,6 +92,7 @@ class Bench:
     journal: MemoryJournal
     lookout: ScriptedLookout
     herald: MemoryHerald
+    routing: MemoryRouting
     queue: str
 
     async def start(self, spec: dict[str, object] | None = None, **more: object) -> Rollout:
@@ -205,6 +223,6 @@ async def bench_on(
     """A worker for the real workflow over ``script`` and a journal in memory."""
     journal = journal or MemoryJournal()
     lookout = ScriptedLookout(script or Script(), journal.freezes)
-    herald, queue = herald or MemoryHerald(), uuid4().hex
-    async with build_worker(env.client, journal, lookout, herald, queue):
-        yield Bench(env, journal, lookout, herald, queue)
+    herald, routing, queue = herald or MemoryHerald(), MemoryRouting(), uuid4().hex
+    async with build_worker(env.client, journal, lookout, herald, routing, queue):
+        yield Bench(env, journal, lookout, herald, routing, queue)

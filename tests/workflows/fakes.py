@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.routing import SteeredRouting
 from tests.workflows.script import Answer, in_its_time
+from turnout.adapters.steering import Steering
 from turnout.domain.errors import TurnoutError
 from turnout.domain.freezes import Freeze, Opening, opening
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import Decision, Observation, WatchRequest
 from turnout.strategies import compile_plan, parse_spec
+from turnout.testing.routers import MemoryRouter
 from workflows.messages import (
     CalendarRequest,
     Committed,
@@ -23,13 +26,15 @@ from workflows.messages import (
     Dispatch,
     Opened,
     OpenRequest,
+    Routed,
+    RouteRequest,
 )
-from workflows.ports import Herald, Journal, Lookout
+from workflows.ports import Herald, Journal, Lookout, Routing
 
 
 def plan_of(spec: dict[str, object]) -> Plan:
-    """The plan of ``spec`` from perplexity."""
-    return compile_plan(parse_spec(spec), "perplexity")
+    """The plan of ``spec`` from perplexity, or to green from blue."""
+    return compile_plan(parse_spec(spec), "blue" if spec["candidate"] == "green" else "perplexity")
 
 
 def opened() -> asyncio.Event:
@@ -124,6 +129,30 @@ class MemoryJournal(Journal):
     def shares(self) -> list[float]:
         """The candidate's share after every traffic change."""
         return [d.share for d in self.decisions if d.weights is not None]
+
+
+class MemoryRouting(Routing):
+    """One router in memory for blue and green, whatever the configuration says.
+
+    ``log`` keeps the share of green of every split it took. Set ``router.failure`` to an error and it takes none.
+    """
+
+    def __init__(self) -> None:
+        self.router = MemoryRouter(["blue", "green"])
+        self.log: list[float] = []
+        self.refused = asyncio.Event()
+        self._routing = SteeredRouting(Steering(lambda _: self.router))
+
+    @activity.defn(name="route_traffic")
+    async def route(self, request: RouteRequest) -> Routed:
+        """As the real one."""
+        try:
+            routed = await self._routing.route(request)
+        except ApplicationError:
+            self.refused.set()
+            raise
+        self.log.append(request.split.weights["green"] / 100_000)
+        return routed
 
 
 @dataclass

@@ -139,6 +139,11 @@ def seen_at(request: WatchRequest, at: datetime) -> Observation:
     )
 
 
+def wins(arm: str) -> Answer:
+    """A test recommends ``arm`` at the end of the hold."""
+    return lambda request, now: seen(request, now, "judged", Verdict.PASS, rest_of_hold(request), winner=arm)
+
+
 passes, fails = judged(Verdict.PASS), judged(Verdict.FAIL)
 
 

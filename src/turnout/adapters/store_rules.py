@@ -176,6 +176,7 @@ def published(decision: Decision, flag: FlagRecord | None, rollout: RolloutRecor
         weights=decision.weights or {},
         segments=decision.segments,
         shadow=decision.shadow,
+        exposed=decision.exposed,
         generation=decision.generation,
         rollout_id=rollout.id,
     )

@@ -44,9 +44,10 @@ class Asked:
         """Whether a failure stands for the stage.
 
         Not so of a signal, which may recover, and of methods for one look, which a later look must not find failed
-        because an earlier one did.
+        because an earlier one did. A test remembers its own result.
         """
-        return self.role != "signal" and self.gate.method != "fixed" and self.gate.score is None
+        for_one_look = self.gate.method == "fixed" or self.gate.score is not None or self.gate.experiment is not None
+        return self.role != "signal" and not for_one_look
 
 
 def asked_of(stage: Stage) -> tuple[Asked, ...]:

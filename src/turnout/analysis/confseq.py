@@ -110,7 +110,7 @@ def compare(candidate: Sums, stable: Sums) -> Estimates:
     return Estimates(mean(candidate) - mean(stable), np.sqrt(between), units)
 
 
-def hold(own: Sums, threshold: float, stable: Sums | None = None) -> Estimates:
+def hold(own: Sums, threshold: float, stable: Sums | None = None, offset: float = 0.0) -> Estimates:
     """A ratio mean with the largest standard error that its being exactly ``threshold`` would explain; n_eff = G.
 
     Were the threshold the mean, Σ(y_i - threshold·n_i)²/N² would be the variance: the one-armed counterpart of
@@ -120,14 +120,17 @@ def hold(own: Sums, threshold: float, stable: Sums | None = None) -> Estimates:
     The spread of ``stable``, shared out by this arm's Σn_i²/N², was not drawn with this mean; it counts as it is, and
     stretched by threshold/mean of stable up to four times the arm's own. The bounds keep a mean near 0, of values of
     both signs, from being held to be uncertain for ever. `docs/decisions.md` tells what each of these is worth.
+
+    Where values and threshold are ``offset`` less than recorded, to be summed with less rounding, it is the recorded
+    ones whose proportions count.
     """
     supposed = ratio(spread_about(own, threshold), own.samples**2, math.inf)
     alone = np.maximum(variance(own), supposed)
-    between = alone * np.minimum(_stretch(mean(own), threshold), _OWN**2)
+    between = alone * np.minimum(_stretch(mean(own) + offset, threshold + offset), _OWN**2)
     if stable is not None:
         each = ratio(spread_about(stable, mean(stable)), unit_squares(stable))
         borrowed = each * ratio(unit_squares(own), own.samples**2)
-        scaled = np.minimum(borrowed * _stretch(mean(stable), threshold), _STABLE**2 * alone)
+        scaled = np.minimum(borrowed * _stretch(mean(stable) + offset, threshold + offset), _STABLE**2 * alone)
         between = np.maximum(between, np.maximum(borrowed, scaled))
     return Estimates(mean(own), np.sqrt(between), own.units)
 
@@ -156,13 +159,14 @@ def difference(
     return _sequence(found, float(found.value), (alpha_low, alpha_high), tuned_for, few=few)
 
 
-def level(
+def level(  # noqa: PLR0913 - two ends, two arms, and how the values were summed
     own: ArmStats,
     threshold: float,
     alpha_low: float,
     alpha_high: float,
     tuned_for: float = TUNED_FOR,
     stable: ArmStats | None = None,
+    offset: float = 0.0,
 ) -> ConfidenceSequence:
     """The confidence sequence of one arm's ratio mean, to be held against ``threshold`` alone; see `hold`.
 
@@ -171,7 +175,7 @@ def level(
     """
     if own.samples <= 0:
         return _muted(None, "no_data")
-    found = hold(sums_of(own), threshold, None if stable is None else sums_of(stable))
+    found = hold(sums_of(own), threshold, None if stable is None else sums_of(stable), offset)
     gap = float(found.value) - threshold
     return _sequence(found, gap, (alpha_low, alpha_high), tuned_for, few=own.units < MIN_UNITS)
 

@@ -70,5 +70,6 @@ def _foreseen(stage: Stage, share: float, expected: Expectation) -> Iterator[For
         for gate in gates:
             if gate.metric != SAMPLE_RATIO:
                 alphas = alphas_of(gate, shared)
-                conditions = Conditions(expected, share, alphas.fail, alphas.good, stage.hold)
+                exposed = stage.exposed / TOTAL
+                conditions = Conditions(expected, share * exposed, alphas.fail, alphas.good, stage.hold, exposed)
                 yield Foreseen("gate" if role == "gate" else "guardrail", gate, prospect(gate, conditions))

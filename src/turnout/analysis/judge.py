@@ -12,6 +12,7 @@ from turnout.analysis import wording
 from turnout.analysis.methods import (
     counted,
     differences,
+    experiment,
     first_errors,
     fixed,
     means,
@@ -25,7 +26,15 @@ from turnout.analysis.methods.finding import Finding
 from turnout.analysis.methods.minutes import sound
 from turnout.analysis.policy import Alphas, alphas_of, by_first_errors
 from turnout.domain.plan import Gate
-from turnout.domain.readings import ArmReading, FractionReading, PointReading, Reading, SeriesReading, SplitReading
+from turnout.domain.readings import (
+    ArmReading,
+    ExperimentReading,
+    FractionReading,
+    PointReading,
+    Reading,
+    SeriesReading,
+    SplitReading,
+)
 from turnout.domain.stats import ArmStats
 from turnout.domain.verdicts import Check, Verdict
 
@@ -65,6 +74,7 @@ def failed_source(gate: Gate, role: Role, error: Exception, before: Check | None
         missing="an answer of its source",
         breaches=before.breaches if before is not None else 0,
         all_breaches=before.all_breaches if before is not None else 0,
+        met=before.met if before is not None else 0,
     )
     return _check(gate, role, key, found).model_copy(
         update={"errors": (before.errors if before is not None else 0) + 1}
@@ -77,6 +87,8 @@ def _by_method(gate: Gate, reading: Reading, alphas: Alphas, before: Check | Non
             return split.judged(gate, reading, alphas)
         case SeriesReading():
             return score.scored(gate, reading)
+        case ExperimentReading():
+            return experiment.judged(gate, reading, before)
         case PointReading():
             return numbers.judged(gate, reading, before)
         case FractionReading() if gate.method == "fixed":
@@ -149,7 +161,9 @@ def _check(gate: Gate, role: Role, key: str, finding: Finding) -> Check:
         missing=finding.missing,
         breaches=finding.breaches,
         all_breaches=finding.all_breaches,
+        met=finding.met,
         dry_run=gate.dry_run,
+        experiment=finding.experiment,
     )
 
 

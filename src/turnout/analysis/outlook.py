@@ -25,19 +25,24 @@ from turnout.domain.metrics import metric_of
 from turnout.domain.plan import SAMPLE_RATIO, Gate
 
 _MOST = math.log(1e12)
+_MOST_MINUTES = 1e9
 _ONSET = -math.log(LEAD)
 """What looking for a late onset costs a failing test: only this part of its weight lies on the start of the stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Under which a gate is asked: the traffic, the candidate's share of it (0..1), the error rates, the hold."""
+    """Under which a gate is asked: the traffic, the candidate's share of it (0..1), the error rates, the hold.
+
+    ``exposed`` is the share of all users (0..1) that a test includes.
+    """
 
     expected: Expectation
     share: float
     alpha_fail: float
     alpha_pass: float
     hold: timedelta
+    exposed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class Prospect:
     ``outcomes`` and ``users`` of the candidate, and the time after the start of the stage, at which a candidate as
     expected typically passes; None where it never does. ``smallest`` is the value of the metric (for a comparison: the
     difference to stable, or the ratio) whose harm is typically found within the hold, and ``twice`` the time until one
-    twice as far beyond the limit is found. ``unknown`` says what is lacking to foresee anything.
+    twice as far beyond the limit is found. ``unknown`` says what is lacking to foresee anything. Of a test, outcomes
+    and users are those of all arms, and the time is that of its analysis.
     """
 
     gate: str
@@ -81,6 +87,8 @@ class _Test:
 def prospect(gate: Gate, conditions: Conditions) -> Prospect:
     """What ``gate`` needs and what it catches under ``conditions``."""
     expected = conditions.expected
+    if gate.experiment is not None:
+        return _of_trial(gate, gate.experiment.sample, conditions)
     if why := _unforeseeable(gate):
         return Prospect(gate.label, unknown=why)
     level = expected.metrics.get(gate.metric) or _mirrored(gate.metric, expected)
@@ -103,6 +111,16 @@ def prospect(gate: Gate, conditions: Conditions) -> Prospect:
         if harm is None
         else _time_of(conditions, _first(lambda n: test.fails(n, min(2 * harm, abs(test.most))))),
     )
+
+
+def _of_trial(gate: Gate, sample: int, conditions: Conditions) -> Prospect:
+    """When a test has its users, those of all arms; it is analysed then, whatever there is to see."""
+    expected = conditions.expected
+    outcomes = sample * expected.requests_per_user
+    minutes = outcomes / (expected.requests_per_minute * conditions.exposed)
+    enough = expected.users is None or sample <= expected.users * conditions.exposed
+    after = timedelta(minutes=minutes) if enough and minutes < _MOST_MINUTES else None
+    return Prospect(gate.label, outcomes=outcomes, users=float(sample), after=after)
 
 
 def _test(gate: Gate, level: Level, conditions: Conditions) -> _Test | None:
@@ -278,7 +296,7 @@ def _time_for(conditions: Conditions, outcomes: float) -> timedelta | None:
     if expected.users is not None and outcomes > expected.users * conditions.share * expected.requests_per_user:
         return None
     minutes = outcomes / (expected.requests_per_minute * conditions.share)
-    return timedelta(minutes=minutes) if minutes < 1e9 else None
+    return timedelta(minutes=minutes) if minutes < _MOST_MINUTES else None
 
 
 def _time_of(conditions: Conditions, outcomes: float | None) -> timedelta | None:

@@ -53,11 +53,12 @@ def shared_alpha(gates: Iterable[Gate]) -> float:
 def fails_by_chance(gate: Gate) -> bool:
     """Whether the gate decides by a test that chance could fail.
 
-    A single number, a scorecard and a dry run are none; the sample ratio has an error rate of its own.
+    A single number, a scorecard and a dry run are none; the sample ratio and a test have an error rate of their own.
     """
     source = gate.source
-    tested = source.kind == "outcomes" or source.denominator is not None
-    return tested and gate.score is None and gate.metric != SAMPLE_RATIO and not gate.dry_run
+    tested = source.kind == "outcomes" or getattr(source, "denominator", None) is not None
+    own_rate = gate.metric == SAMPLE_RATIO or gate.experiment is not None
+    return tested and gate.score is None and not own_rate and not gate.dry_run
 
 
 def alphas_of(gate: Gate, shared: float = STAGE_ALPHA) -> Alphas:

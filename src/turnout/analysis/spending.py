@@ -60,12 +60,12 @@ def spent_by(fraction: float, alpha: float, spending: Spending) -> float:
 
 
 def boundaries(
-    fractions: Sequence[float], alpha: float, spending: Spending, sides: Literal[1, 2] = 1
+    fractions: Sequence[float], alpha: float, spending: Spending, sides: Literal[1, 2] = 1, *, ends: bool = False
 ) -> tuple[Look, ...]:
     """The looks at ``fractions`` of the planned information, in order; ``alpha`` is that of all sides together.
 
     With two sides each spends alpha/2, and stopping on either ends the test. A fraction above 1 (more units than
-    planned) spends the rest.
+    planned) spends the rest, and so does the last one of a test that ``ends`` there with fewer units.
 
     Raises:
         ValueError: fractions that do not increase from above 0, or an alpha that is none.
@@ -76,8 +76,9 @@ def boundaries(
         raise ValueError(f"information fractions must increase from above 0, such as 0.25, 0.5, 1; got {fractions}")
     looks: list[Look] = []
     path = _Path(two_sided=sides == 2)
-    for fraction in fractions:
-        spent = sides * spent_by(fraction, alpha / sides, spending)
+    for number, fraction in enumerate(fractions, 1):
+        whole = ends and number == len(fractions)
+        spent = alpha if whole else sides * spent_by(fraction, alpha / sides, spending)
         looks.append(Look(fraction, spent, path.look(fraction, spent)))
     return tuple(looks)
 

@@ -14,6 +14,7 @@ from turnout.cli.commands import (
     freezes,
     judging,
     notifying,
+    reporting,
     resolving,
     rollouts,
     running,
@@ -54,6 +55,7 @@ def build(rich: bool) -> typer.Typer:
     watch.add_to(app, SEEING)
     analyse.add_to(app, SEEING)
     judging.add_to(app, SEEING)
+    reporting.add_to(app, SEEING)
     app.add_typer(flags.app, name="flags", rich_help_panel=ASSIGNING)
     app.add_typer(freezes.app, name="freezes", rich_help_panel=STEERING)
     resolving.add_to(app, ASSIGNING)

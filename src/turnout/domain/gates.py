@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from turnout.domain.errors import Problem
 from turnout.domain.metrics import AGREEMENT, KNOWN_METRICS, Metric, metric_of
-from turnout.domain.plan import SAMPLE_RATIO, SCORE, Bounds, Gate
+from turnout.domain.plan import SAMPLE_RATIO, SCORE, Bounds, Gate, JsonSource, PrometheusSource
 from turnout.domain.problems import Faults
 
 SPLIT_ALPHA: Final = 0.001
@@ -25,7 +25,7 @@ class GateSpec(Gate):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         special = {SAMPLE_RATIO: _split_faults, SCORE: _score_faults}
-        rules = (special.get(self.metric, _metric_faults), _source_faults, _certainty_faults)
+        rules = (special.get(self.metric, _metric_faults), _source_faults, _certainty_faults, _trial_faults)
         faults = [fault for rule in rules for fault in rule(self)]
         if faults:
             raise Faults(faults)
@@ -192,15 +192,30 @@ def _source_faults(gate: Gate) -> Iterator[Problem]:
     if gate.metric in (SAMPLE_RATIO, SCORE):
         yield Problem("source", f"{gate.metric} needs single outcomes", "remove source", _shown(source.kind))
         return
-    field = "query" if source.kind == "prometheus" else "pointer"
-    single = getattr(source, field) is not None
-    counts = (source.numerator is not None, source.denominator is not None)
-    if single == any(counts) or any(counts) != all(counts):
-        yield Problem("source", f"needs either {field}, or numerator and denominator", "write one of the two")
+    if source.kind == "router":
+        why = "is put into every stage of a rollout with a router"
+        yield Problem("source.kind", why, "remove the gate, and write router: at the top", _shown(source.kind))
+        return
+    if source.kind == "prometheus" or source.kind == "json":
+        yield from _number_faults(source)
     for name in ("versus", "quantile"):
         if getattr(gate, name) is not None:
             why = f"needs single outcomes, and a {source.kind} source gives only sums"
             yield Problem(name, why, "put it into the query and write min or max", _shown(getattr(gate, name)))
+
+
+def _trial_faults(gate: Gate) -> Iterator[Problem]:
+    for name in ("experiment", "arm"):
+        if getattr(gate, name) is not None:
+            why = "is what the strategies ab_test and multivariate write into their plan"
+            yield Problem(name, why, "remove it, and use one of these strategies")
+
+
+def _number_faults(source: PrometheusSource | JsonSource) -> Iterator[Problem]:
+    field, query = ("query", source.query) if source.kind == "prometheus" else ("pointer", source.pointer)
+    counts = (source.numerator is not None, source.denominator is not None)
+    if (query is not None) == any(counts) or any(counts) != all(counts):
+        yield Problem("source", f"needs either {field}, or numerator and denominator", "write one of the two")
 
 
 def _certainty_faults(gate: Gate) -> Iterator[Problem]:

@@ -11,8 +11,7 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_v
 
 from turnout.domain.durations import Duration
 from turnout.domain.model import Frozen
-from turnout.domain.plan import Pointer
-from turnout.domain.pointers import walk
+from turnout.domain.pointers import Pointer, walk
 from turnout.domain.routing import Timeout, Url
 
 
@@ -39,7 +38,8 @@ class Expectation(Frozen):
 
     @model_validator(mode="after")
     def _pointer_has_a_value(self) -> Self:
-        if ("value" in self.model_fields_set) != (self.pointer is not None):
+        lacks_value = self.pointer is not None and "value" not in self.model_fields_set
+        if lacks_value or (self.pointer is None and self.value is not None):
             raise ValueError("pointer and value belong together; write {pointer: status, value: UP}")
         return self
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from pydantic import JsonValue
+
 from turnout.domain import adjusting
 from turnout.domain.ahead import approval_due, needs_a_person, upcoming, windows_ahead
 from turnout.domain.bucketing import TOTAL
@@ -67,6 +69,7 @@ class _Move:
     share: float
     segments: tuple[Segment, ...] = ()
     shadow: Shadow | None = None
+    exposed: int = TOTAL
     new_stable: str | None = None
 
 
@@ -100,7 +103,7 @@ def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
 def _found(plan: Plan, state: RolloutState, seen: Observation, cause: _Cause) -> Step:
     match seen.kind:
         case "judged" if seen.verdict is Verdict.PASS:
-            return _passed(plan, _proven(plan, state), cause)
+            return _passed(plan, _proven(plan, state.model_copy(update={"winner": seen.winner})), cause)
         case "judged" if seen.verdict is Verdict.FAIL:
             return _failed(plan, state, cause)
         case "blocked":
@@ -169,7 +172,14 @@ def finish(plan: Plan, state: RolloutState, at: datetime, delivery: str) -> Step
     """End a rollout whose last traffic change has reached the resolvers; ``delivery`` says how far it got."""
     end = state.ending or State.FAILED
     state = state.model_copy(update={"state": end, "ending": None, "pause": None, "blocked": None, "closed": None})
-    return _note(plan, state, "ended", _Cause(at, f"{str(end).replace('_', ' ')}; {delivery}"))
+    then = "; a rollout that ships the winner follows" if follow_up(plan, state) is not None else ""
+    return _note(plan, state, "ended", _Cause(at, f"{str(end).replace('_', ' ')}; {delivery}{then}"))
+
+
+def follow_up(plan: Plan, state: RolloutState) -> dict[str, JsonValue] | None:
+    """The spec of the rollout that begins by itself after this one: of a test that has a winner, if it ships one."""
+    ships = state.state is State.COMPLETED and state.winner not in (None, plan.stable)
+    return {**plan.follow_up, "candidate": state.winner} if ships and plan.follow_up is not None else None
 
 
 def broken(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
@@ -181,6 +191,19 @@ def fenced(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
     """Fail a rollout that no longer owns its flag's traffic: somebody else published a newer generation."""
     state = state.model_copy(update={"state": State.FAILED, "ending": None, "pause": None})
     return _note(plan, state, "ended", _Cause(at, f"failed: {why}"))
+
+
+def unrouted(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
+    """Hold a stage whose traffic the router has not taken; watching the stage goes on trying.
+
+    An end goes on, too: it is reported only once the router has it.
+    """
+    cause = _Cause(
+        at, f"the router has not taken the change, which is tried again: {why}", verdict=Verdict.SOURCE_ERROR
+    )
+    if state.ending is not None or state.state in _STANDING:
+        return _note(plan, state, "held", cause)
+    return _became(plan, state, State.HOLDING, "held", cause, blocked=Verdict.SOURCE_ERROR)
 
 
 def watch_request(plan: Plan, state: RolloutState) -> WatchRequest | None:
@@ -402,7 +425,7 @@ def _complete(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
 def _traffic_of(plan: Plan, state: RolloutState) -> _Move:
     stage = adjusting.staged(plan, state.stage, state.adjusted)
     share = stage.watched.get(plan.candidate, 0) / TOTAL
-    return _Move(stage.weights, share, stage.segments, stage.shadow)
+    return _Move(stage.weights, share, stage.segments, stage.shadow, stage.exposed)
 
 
 def _everybody_back(plan: Plan) -> _Move:
@@ -458,6 +481,7 @@ def _note(
         weights=move.weights if move else None,
         segments=move.segments if move else (),
         shadow=move.shadow if move else None,
+        exposed=move.exposed if move else TOTAL,
         generation=state.generation,
         new_stable=move.new_stable if move else None,
         passed=state.passed if kind == "settled" else None,

@@ -10,13 +10,18 @@ import math
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, JsonValue, StringConstraints, model_validator
 
+from turnout.domain.bucketing import TOTAL
 from turnout.domain.channels import Channel
 from turnout.domain.durations import Duration
+from turnout.domain.experiments import Experiment
 from turnout.domain.flags import Segment, Shadow
+from turnout.domain.health import Expectation, HealthProbe
 from turnout.domain.model import Frozen
-from turnout.domain.pointers import parse_pointer
+from turnout.domain.pointers import Pointer
+from turnout.domain.routing import Router, Timeout, Url
+from turnout.domain.splits import Preview
 from turnout.domain.windows import Window
 
 OnFail = Literal["rollback", "previous_stage", "pause"]
@@ -56,15 +61,6 @@ class PrometheusSource(Frozen):
     timeout: Duration = timedelta(seconds=10)
 
 
-def _pointer(text: str) -> str:
-    parse_pointer(text)
-    return text
-
-
-Pointer = Annotated[str, AfterValidator(_pointer)]
-"""A path into a JSON document; see `turnout.domain.pointers`."""
-
-
 class JsonSource(Frozen):
     """Any HTTP endpoint that answers JSON; ``pointer`` walks to the number: ``data.items[0].value``.
 
@@ -81,7 +77,38 @@ class JsonSource(Frozen):
     timeout: Duration = timedelta(seconds=10)
 
 
-Source = Annotated[OutcomeSource | PrometheusSource | JsonSource, Field(discriminator="kind")]
+class HttpSource(Frozen):
+    """The health of a service: 1 for an answer to a GET that is as expected, 0 for any other and for none at all.
+
+    A gate on it passes with ``consecutive`` good answers in a row, and not before; how many bad ones in a row make it
+    fail is the gate's own ``consecutive``.
+    """
+
+    kind: Literal["http"]
+    url: Url
+    expect: Expectation = Expectation()
+    consecutive: int = Field(default=3, ge=1, le=100)
+    timeout: Timeout = timedelta(seconds=2)
+
+    @property
+    def probe(self) -> HealthProbe:
+        """What is asked each time."""
+        return HealthProbe(url=self.url, expect=self.expect, consecutive=self.consecutive, timeout=self.timeout)
+
+
+class RouterSource(Frozen):
+    """Whether the router does as the stage says: 1 if it does, 0 if it did not; it is set right then.
+
+    Every stage of a plan with a router has a signal on it; nobody writes one.
+    """
+
+    kind: Literal["router"]
+    router: Router
+
+
+Source = Annotated[
+    OutcomeSource | PrometheusSource | JsonSource | HttpSource | RouterSource, Field(discriminator="kind")
+]
 
 
 class ScoredMetric(Frozen):
@@ -134,9 +161,11 @@ class Gate(Frozen):
     only after ``consecutive`` readings in a row beyond the limit, or after more than ``failure_limit`` of them in the
     stage; ``consecutive_error_limit`` failed reads in a row are borne before the stage holds for the source. Counts
     from an aggregating source are worth ``1/design_effect`` independent outcomes each. A ``dry_run`` gate is shown and
-    decides nothing. ``score`` makes it a gate on a `Scorecard`; the metric ``sample_ratio`` asks about the split.
+    decides nothing. ``score`` makes it a gate on a `Scorecard`; the metric ``sample_ratio`` asks about the split, and
+    ``experiment`` is the test of an ``ab_test`` or ``multivariate`` strategy.
 
-    A guardrail's ``on_fail`` acts at once; with ``hold`` it is a signal: the stage waits until it has recovered.
+    It is about the candidate, or about another ``arm`` of a test. A guardrail's ``on_fail`` acts at once; with ``hold``
+    it is a signal: the stage waits until it has recovered.
     """
 
     metric: Name
@@ -159,6 +188,8 @@ class Gate(Frozen):
     consecutive_error_limit: int = Field(default=2, ge=0)
     design_effect: float = Field(default=3.0, ge=1)
     score: Scorecard | None = None
+    experiment: Experiment | None = None
+    arm: Name | None = None
     dry_run: bool = False
     on_fail: Literal["pause", "rollback", "hold"] | None = None
     on_no_data: Unknown | None = None
@@ -168,11 +199,16 @@ class Gate(Frozen):
     @property
     def label(self) -> str:
         """What the gate asks, in one short phrase: ``p95 of response_time ≤ 5000``."""
+        if self.experiment is not None:
+            return self.experiment.label
         if self.score is not None:
             return f"score of {len(self.score.metrics)} metrics ≥ {self.score.passing:g}"
         if self.metric == SAMPLE_RATIO:
             return "users split as planned"
+        if self.source.kind == "router":
+            return "the router does as planned"
         subject = self.metric if self.quantile is None else f"p{self.quantile * 100:g} of {self.metric}"
+        subject = subject if self.arm is None else f"{subject} of {self.arm}"
         if self.versus is not None:
             allowed = f"ratio {self.ratio:g}" if self.ratio is not None else f"margin {self.margin or 0:g}"
             return f"{subject} versus {self.versus}, {allowed}"
@@ -215,10 +251,12 @@ class Stage(Frozen):
 
     ``weights`` are in 1/100000 and sum to 100000, the candidate first. Users in one of ``segments`` go by its weights.
     What is asked is asked of the outcomes outside the segments, of those in the segment named ``focus``, or, where
-    the stage has a ``shadow``, of those made in shadow. ``hold`` counts only time in which the
-    evidence was watched. ``deadline`` bounds the time beyond the hold (or without a source) before ``on_*`` applies.
-    ``approval`` and ``manual`` are conditions for entering the stage: ``manual`` waits for ``promote``. It is entered
-    within ``windows`` only (none: at any time); those of the last stage are also those of completing the rollout.
+    the stage has a ``shadow``, of those made in shadow. Only ``exposed`` users in 100000 are included at all.
+    ``hold`` counts only time in which the evidence was watched. ``deadline`` bounds the time beyond the hold (or
+    without a source) before ``on_*`` applies. ``approval`` and ``manual`` are conditions for entering the stage:
+    ``manual`` waits for ``promote``. It is entered within ``windows`` only (none: at any time); those of the last stage
+    are also those of completing the rollout. ``preview`` is for the plan's router: requests that get one variant
+    whatever the weights.
     """
 
     name: str
@@ -229,6 +267,7 @@ class Stage(Frozen):
     segments: tuple[Segment, ...] = ()
     focus: str | None = None
     shadow: Shadow | None = None
+    exposed: int = Field(default=TOTAL, ge=1, le=TOTAL)
     gates: tuple[Gate, ...] = ()
     guardrails: tuple[Gate, ...] = ()
     on_fail: OnFail = "rollback"
@@ -239,6 +278,7 @@ class Stage(Frozen):
     manual: bool = False
     windows: tuple[Window, ...] = ()
     max_attempts: int = Field(default=3, ge=1)
+    preview: Preview | None = None
 
     @property
     def watched(self) -> dict[str, int]:
@@ -252,7 +292,11 @@ class Plan(Frozen):
     Nothing begins before ``start_at``. ``notify`` is told of it.
 
     A rollout that completes makes the candidate the flag's stable variant (``end: adopt``), leaves the traffic of its
-    last stage as it is (``stay``), or gives everybody stable (``return``).
+    last stage as it is (``stay``), or gives everybody stable (``return``). ``follow_up`` is the spec of the rollout
+    that ships the winner of a test, without its candidate.
+
+    ``router`` moves the requests of every stage; without one, and with one of kind ``resolver``, the flag's
+    assignments alone do.
     """
 
     flag: str
@@ -262,8 +306,10 @@ class Plan(Frozen):
     stages: tuple[Stage, ...] = Field(min_length=1)
     bounds: dict[str, Bounds] = Field(default_factory=dict)
     end: Literal["adopt", "stay", "return"] = "adopt"
+    router: Router | None = None
     notify: tuple[Channel, ...] = ()
     start_at: AwareDatetime | None = None
+    follow_up: dict[str, JsonValue] | None = None
 
     def share(self, stage: int) -> float:
         """The candidate's share of the users that ``stage`` is about, 0..1."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Annotated, cast
+
+from pydantic import AfterValidator
 
 _STEP = re.compile(r"""(?:^|(?<!^)\.)(?P<key>[^.\[\]"\s]+)|\[(?P<index>\d{1,9})\]|\[(?P<quoted>"(?:[^"\\]|\\.)*")\]""")
 
@@ -24,6 +26,15 @@ def parse_pointer(text: str) -> tuple[str | int, ...]:
         steps.append(_step(found))
         at = found.end()
     return tuple(steps)
+
+
+def _checked(text: str) -> str:
+    parse_pointer(text)
+    return text
+
+
+Pointer = Annotated[str, AfterValidator(_checked)]
+"""A path into a JSON document, as a person writes it."""
 
 
 def _step(found: re.Match[str]) -> str | int:

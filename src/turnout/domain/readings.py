@@ -57,9 +57,22 @@ class FractionReading:
 
 @dataclass(frozen=True, slots=True)
 class PointReading:
-    """One aggregated number without a sample; None when the source has no value (absent, NaN, empty)."""
+    """One aggregated number without a sample; None when the source has no value (absent, NaN, empty).
+
+    ``note`` says in words what lies behind the number, where there is something to say.
+    """
 
     value: float | None
+    note: str = ""
 
 
-Reading = ArmReading | SplitReading | SeriesReading | FractionReading | PointReading
+@dataclass(frozen=True, slots=True)
+class ExperimentReading:
+    """The statistics of every metric of a test by metric and arm, the users of each arm, and whether its time is up."""
+
+    metrics: Mapping[str, Mapping[str, ArmStats]]
+    users: Mapping[str, int]
+    over: bool = False
+
+
+Reading = ArmReading | SplitReading | SeriesReading | FractionReading | PointReading | ExperimentReading

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from turnout.domain.adjusting import Adjustment
+from turnout.domain.bucketing import TOTAL
 from turnout.domain.flags import Segment, Shadow
 from turnout.domain.freezes import Closed
 from turnout.domain.model import Frozen
@@ -90,6 +91,8 @@ class Observation(Frozen):
     text: str = ""
     closed: Closed | None = None
     until: AwareDatetime | None = None
+    winner: str | None = None
+    """The arm that a test recommends."""
 
 
 class WatchRequest(Frozen):
@@ -158,10 +161,11 @@ class Decision(Frozen):
     """One thing a rollout did, and why; kept for ever.
 
     ``seq`` numbers the decisions of one rollout from 1 and makes recording idempotent. ``weights`` is set when
-    traffic changes; it is published with ``segments`` and ``shadow`` under ``generation``. ``new_stable`` is set when
-    the candidate becomes the flag's stable variant. ``state``, ``stage`` and ``share`` (0..1) describe the rollout
-    after the decision. ``overrode`` is what forbade the move at that time, when somebody with the role for it moved all
-    the same. ``passed`` is the weight up to which gates have passed by part, set when the traffic of parts stays.
+    traffic changes; it is published with ``segments``, ``shadow`` and ``exposed`` under ``generation``. ``new_stable``
+    is set when the candidate becomes the flag's stable variant. ``state``, ``stage`` and ``share`` (0..1) describe the
+    rollout after the decision. ``overrode`` is what forbade the move at that time, when somebody with the role for it
+    moved all the same. ``passed`` is the weight up to which gates have passed by part, set when the traffic of parts
+    stays.
     """
 
     rollout_id: str
@@ -181,6 +185,7 @@ class Decision(Frozen):
     weights: dict[str, int] | None = None
     segments: tuple[Segment, ...] = ()
     shadow: Shadow | None = None
+    exposed: int = TOTAL
     generation: int = 0
     new_stable: str | None = None
     overrode: Closed | None = None
@@ -224,6 +229,8 @@ class RolloutState(Frozen):
     """When the approval that is awaited times out."""
     ending: State | None = None
     """The end this rollout is going to, while its last traffic change is on its way to the resolvers."""
+    winner: str | None = None
+    """The arm that a test has recommended."""
     last: Decision | None = None
     """The latest decision but refusals."""
     seen: tuple[str, ...] = ()

@@ -2,8 +2,8 @@
 
 One flag becomes at most ``state, variants, defaultVariant, targeting, metadata``. With rules, or with traffic that is
 split, its targeting is ``{"if": [condition, served, condition, served, …, served]}``: whose prerequisites are not met,
-the rules, then who is held out or outside the flag's layer, then the segments of the traffic, then the rest. Served is
-a variant's name or a split.
+the rules, then who is held out, outside the flag's layer or not exposed to a test, then the segments of the traffic,
+then the rest. Served is a variant's name or a split.
 
 What is hashed before the unit, always ASCII:
 
@@ -12,6 +12,7 @@ the traffic, its segments  ``{seed}``, where the seed is the flag's key unless s
 a segment that is apart    ``{seed}:segment:{segment name}:``
 a rule's split             ``{seed}:{rule name}:``
 a holdout, a layer         ``holdout:{name}:``, ``layer:{name}:``
+who is exposed to a test   ``exposure:{seed}:``
 a shadow's sample          ``{seed}:shadow:``
 ========================  ===================================================
 
@@ -39,6 +40,10 @@ FLAG_SET: Final = "turnout"
 """The ``flagSetId`` of every document."""
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+EXPOSURE: Final = "test"
+"""What leaves a unit out that is not exposed, by name."""
 
 
 class PublishedFlag(Frozen):
@@ -96,11 +101,11 @@ def definition(published: PublishedFlag, others: Mapping[str, Definition | None]
 
     Its metadata: ``generation``, ``stable``, ``rollout`` (the id, if one made the traffic), ``stopped`` (only if so),
     ``requires``, ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are
-    any), ``holdout`` and ``layer`` (names, likewise), ``shadow``, ``shadowSample`` and ``shadowSeed`` (the variant that
-    answers in the background for so many units in 100000, drawn by the hash of seed and unit), ``shadowComparator``
-    (how both answers are compared; only if the rollout says); ``envPrefix``, ``envVariant``, ``envFallback`` and
-    ``envSeed`` (under which names the environment of a resolver may set the flag, whose share it sets, what the others
-    get, by which seed; only if the flag declares them).
+    any), ``holdout`` and ``layer`` (names, likewise), ``exposure`` (``test``, where one leaves units out), ``shadow``,
+    ``shadowSample`` and ``shadowSeed`` (the variant that answers in the background for so many units in 100000, drawn
+    by the hash of seed and unit), ``shadowComparator`` (how both answers are compared; only if the rollout says);
+    ``envPrefix``, ``envVariant``, ``envFallback`` and ``envSeed`` (under which names the environment of a resolver may
+    set the flag, whose share it sets, what the others get, by which seed; only if the flag declares them).
     """
     flag, traffic = published.definition, published.traffic
     targeting = None if published.stopped else _targeting(flag, traffic, others)
@@ -152,7 +157,7 @@ def _requires(flag: Flag, traffic: Traffic) -> Mapping[str, str]:
 
 
 def _apart(flag: Flag, traffic: Traffic) -> dict[str, Membership]:
-    """Who is kept out of traffic that gives anybody another variant than stable, by ``holdout`` and ``layer``."""
+    """Who is kept out of traffic that gives anybody another variant than stable, and by what."""
     found: dict[str, Membership] = {}
     if _only(traffic.weights) == traffic.stable and not traffic.segments:
         return found
@@ -165,6 +170,9 @@ def _apart(flag: Flag, traffic: Traffic) -> dict[str, Membership]:
         parts = tuple((name, weight) for name, weight in every if weight)
         if len(parts) > 1:
             found["layer"] = Membership(flag.layer.seed, parts, "here", inside=False)
+    if traffic.exposed < TOTAL:
+        parts = (("in", traffic.exposed), ("out", TOTAL - traffic.exposed))
+        found["exposure"] = Membership(f"exposure:{flag.hash_seed}:", parts, "out")
     return found
 
 
@@ -206,7 +214,8 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
         metadata["requires"] = ",".join(requires)
     if flag.rules:
         metadata["rules"] = ",".join(rule.name for rule in flag.rules)
-    metadata |= {kind: condition.seed.split(":")[1] for kind, condition in _apart(flag, traffic).items()}
+    for kind, condition in _apart(flag, traffic).items():
+        metadata[kind] = EXPOSURE if kind == "exposure" else condition.seed.split(":")[1]
     if traffic.segments:
         metadata["segments"] = ",".join(segment.name for segment in traffic.segments)
     if traffic.shadow is not None and traffic.shadow.sample:

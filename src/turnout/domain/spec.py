@@ -16,6 +16,7 @@ from turnout.domain.gates import GateSpec, GuardrailSpec, bounds_faults
 from turnout.domain.model import Frozen
 from turnout.domain.plan import SAMPLE_RATIO, Bounds, Name, OnTimeout, Undecided, Unknown
 from turnout.domain.problems import Faults
+from turnout.domain.routing import Router
 from turnout.domain.windows import Windows
 
 
@@ -88,7 +89,8 @@ class Policies(Frozen):
     ``deadline`` bounds the time a stage may spend beyond its hold; it defaults to the hold, at least ten minutes.
     ``sample_ratio`` watches that users are split as planned, by a guardrail in every stage in which both arms have
     traffic; one written in ``guardrails`` takes its place. ``expect`` says what traffic is normal: it foretells how
-    long gates need and decides nothing. Traffic moves forward within ``windows`` only, and not before ``start_at``.
+    long gates need and decides nothing. ``router`` moves requests outside of the services, next to the assignments.
+    Traffic moves forward within ``windows`` only, and not before ``start_at``.
     """
 
     flag: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)
@@ -101,6 +103,7 @@ class Policies(Frozen):
     bounds: dict[Name, Bounds] = Field(default_factory=dict)
     sample_ratio: bool = True
     expect: Expectation | None = None
+    router: Router | None = None
     notify: Annotated[tuple[Channel, ...], Field(max_length=20)] = ()
     check_every: Duration = timedelta(seconds=30)
     deadline: Duration | None = None

@@ -17,8 +17,9 @@ from turnout.domain.flags import Name, Weights
 from turnout.domain.model import Frozen
 from turnout.domain.problems import suggestion
 
-# The characters that every router can match and keep without quoting.
-_Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+"""Text that every router can match and keep without quoting."""
+
 _Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,200}$")]
 
 Condition = Literal["up", "down", "starting", "draining", "maintenance"]
@@ -38,10 +39,10 @@ class Preview(Frozen):
     """
 
     variant: Name
-    header: _Token | None = None
-    cookie: _Token | None = None
-    segment: _Token | None = None
-    value: _Token | None = None
+    header: Token | None = None
+    cookie: Token | None = None
+    segment: Token | None = None
+    value: Token | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -51,6 +52,12 @@ class Preview(Frozen):
         if (self.value is None) != (self.segment is not None):
             raise ValueError("value belongs to a header or a cookie; write the text that the request has there")
         return self
+
+    def __str__(self) -> str:
+        if self.segment is not None:
+            return f"segment {self.segment} to {self.variant}"
+        kind, name = ("header", self.header) if self.header is not None else ("cookie", self.cookie)
+        return f"{kind} {name}={self.value} to {self.variant}"
 
 
 class RouterSplit(Frozen):
@@ -183,9 +190,4 @@ def _percent(share: int) -> str:
 
 
 def _way(preview: Preview | None) -> str:
-    if preview is None:
-        return "none"
-    if preview.segment is not None:
-        return f"segment {preview.segment} to {preview.variant}"
-    kind, name = ("header", preview.header) if preview.header is not None else ("cookie", preview.cookie)
-    return f"{kind} {name}={preview.value} to {preview.variant}"
+    return "none" if preview is None else str(preview)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal
 
+from turnout.domain.experiments import ExperimentResult
 from turnout.domain.model import Frozen
 
 
@@ -48,7 +49,7 @@ class Check(Frozen):
     busy units the candidate's are worth. ``missing`` says what is lacking to decide. ``breaches`` and
     ``all_breaches`` count readings beyond the limit, in a row and in the stage, ``errors`` failed reads in a row: the
     memory of sources without a sample. A gate that has failed stays ``latched`` for the stage. A ``dry_run`` check is
-    shown and decides nothing.
+    shown and decides nothing. That of a test carries all that the ``experiment`` has found.
     """
 
     gate: str
@@ -77,6 +78,9 @@ class Check(Frozen):
     missing: str = ""
     breaches: int = 0
     all_breaches: int = 0
+    met: int = 0
+    """Readings within the limit in a row."""
     errors: int = 0
     latched: bool = False
     dry_run: bool = False
+    experiment: ExperimentResult | None = None

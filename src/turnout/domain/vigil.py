@@ -58,9 +58,11 @@ def next_check(request: WatchRequest, progress: Progress) -> timedelta:
     return min(every, rest) if request.counting and rest > ZERO else every
 
 
-def asks_calendar(request: WatchRequest, progress: Progress) -> bool:
-    """Whether it matters now if traffic may move forward."""
-    return request.windows is not None and (request.closed is not None or _over(request, progress))
+def asks_calendar(request: WatchRequest, progress: Progress, checks: Sequence[Check]) -> bool:
+    """Whether it matters now, after ``checks``, if traffic may move forward."""
+    if request.windows is None:
+        return False
+    return request.closed is not None or _over(request, progress, deciding(request.stage, checks))
 
 
 def conclude(
@@ -69,14 +71,20 @@ def conclude(
     """What there is to decide after ``checks``; None to go on watching. Dry runs decide nothing.
 
     A failed guardrail acts at once, and so does a gate whose failure stays right however often one looks. Every other
-    failure waits for the end of the hold, and every pass does, too. What moves traffic forward waits until the
-    calendar's ``opening`` allows it (asked for where `asks_calendar`), and then the gates have their say once more.
+    failure waits for the end of the hold, and every pass does, too; the hold of a test ends with its result. What moves
+    traffic forward waits until the calendar's ``opening`` allows it (asked for where `asks_calendar`), and then the
+    gates have their say once more.
     """
     seen = _concluded(request, progress, checks, opening)
     return seen if seen is None or opening is None else _in_its_time(seen, opening)
 
 
-def _over(request: WatchRequest, progress: Progress) -> bool:
+def _over(request: WatchRequest, progress: Progress, answered: Sequence[Answered]) -> bool:
+    """Whether the hold has ended: by its time, or by the result of a test."""
+    return _timed_out(request, progress) or any(map(_settled, answered))
+
+
+def _timed_out(request: WatchRequest, progress: Progress) -> bool:
     return progress.clock.counted >= request.stage.hold
 
 
@@ -100,7 +108,9 @@ def _concluded(
     if not request.counting and request.closed is None:
         return None
     closed = opening.closed if opening is not None and request.closed is not None else None
-    over = _over(request, progress) and closed is None
+    if _timed_out(request, progress) and any(map(_looks_later, answered)):
+        return None  # the test was asked just before the end of its time, and is analysed at the next check
+    over = _over(request, progress, answered) and closed is None
     proven = [one for one in _failed_gates(answered) if over or one.check.anytime]
     if proven:
         return _seen(progress, "judged", Verdict.FAIL, proven)
@@ -113,7 +123,17 @@ def _concluded(
         return None  # a source that has failed no more often than is borne
     if not over:
         return _recovered(request, progress)
-    return _seen(progress, "judged", Verdict.PASS, [one for one in answered if one.role == "gate"])
+    passed = [one for one in answered if one.role == "gate"]
+    return _seen(progress, "judged", Verdict.PASS, passed).model_copy(update={"winner": _winner(passed)})
+
+
+def as_of(request: WatchRequest, progress: Progress, now: datetime) -> WatchRequest:
+    """``request`` with its clock at ``now``, for sources that have to know when the stage's time is up."""
+    gap = max(now - progress.at, ZERO)
+    clock = progress.clock
+    if request.counting and gap <= tolerance(request):
+        clock = clock.model_copy(update={"counted": clock.counted + gap})
+    return request.model_copy(update={"clock": clock})
 
 
 def _still_closed(request: WatchRequest, progress: Progress, closed: Closed) -> Observation | None:
@@ -127,6 +147,21 @@ def _still_closed(request: WatchRequest, progress: Progress, closed: Closed) -> 
 def interrupted(progress: Progress) -> Observation:
     """What a watch that is asked to stop answers, and what its heartbeats carry."""
     return Observation(kind="interrupted", at=progress.at, clock=progress.clock)
+
+
+def _settled(one: Answered) -> bool:
+    found = one.check.experiment
+    return one.role == "gate" and found is not None and found.final
+
+
+def _looks_later(one: Answered) -> bool:
+    found = one.check.experiment
+    return found is not None and not found.final and one.check.verdict is Verdict.INCONCLUSIVE
+
+
+def _winner(passed: Sequence[Answered]) -> str | None:
+    advice = (one.check.experiment.recommendation for one in passed if one.check.experiment is not None)
+    return next((one.winner for one in advice if one is not None), None)
 
 
 def _unanswered(one: Answered) -> bool:

@@ -6,6 +6,7 @@ Every method may raise `turnout.domain.errors.Unavailable` when the technology b
 from turnout.ports.freezes import FreezeStore
 from turnout.ports.metrics import (
     ArmReading,
+    ExperimentReading,
     FractionReading,
     MetricSource,
     PointReading,
@@ -35,6 +36,7 @@ __all__ = [
     "AuditEntry",
     "Delivery",
     "Evidence",
+    "ExperimentReading",
     "FlagChange",
     "FlagRecord",
     "FlagStore",

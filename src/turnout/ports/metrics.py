@@ -11,15 +11,18 @@ from turnout.domain.outcomes import arm_name
 from turnout.domain.plan import Gate
 from turnout.domain.readings import (
     ArmReading,
+    ExperimentReading,
     FractionReading,
     PointReading,
     Reading,
     SeriesReading,
     SplitReading,
 )
+from turnout.domain.splits import RouterSplit
 
 __all__ = [
     "ArmReading",
+    "ExperimentReading",
     "FractionReading",
     "MetricSource",
     "PointReading",
@@ -34,8 +37,9 @@ __all__ = [
 class Question:
     """What a gate wants to know: its metric on the traffic of one generation, from ``since`` to ``now``.
 
-    ``weights`` are those of the users it is about, by variant in 1/100000; ``hold`` is the stage's planned length. It
-    is about users outside every segment, those in ``segment``, or about what was made in ``shadow``.
+    ``weights`` are those of the users it is about, by variant in 1/100000; ``hold`` is the stage's planned length, and
+    ``over`` says that as much was watched. It is about users outside every segment, those in ``segment``, or about
+    what was made in ``shadow``. ``split`` is what a router has to do, for a gate on one.
     """
 
     gate: Gate
@@ -47,8 +51,10 @@ class Question:
     now: datetime
     weights: Mapping[str, int] = field(default_factory=dict[str, int])
     hold: timedelta = timedelta()
+    over: bool = False
     segment: str | None = None
     shadow: bool = False
+    split: RouterSplit | None = None
 
     @property
     def candidate_arm(self) -> str:

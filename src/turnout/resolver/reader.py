@@ -17,7 +17,7 @@ from turnout.domain.targeting import UNIT
 
 Metadata = dict[str, JsonValue]
 
-Kind = Literal["prerequisite", "rule", "holdout", "layer", "segment"]
+Kind = Literal["prerequisite", "rule", "holdout", "layer", "exposure", "segment"]
 
 _DOCUMENT_FIELDS: Final = ("$schema", "flags", "metadata")
 _FLAG_FIELDS: Final = ("state", "variants", "defaultVariant", "targeting", "metadata")
@@ -250,6 +250,7 @@ def _named(pairs: list[tuple[JsonValue, Served]], metadata: Metadata) -> tuple[B
         *(("rule", name) for name in _list(metadata, "rules")),
         *(("holdout", name) for name in _list(metadata, "holdout")),
         *(("layer", name) for name in _list(metadata, "layer")),
+        *(("exposure", name) for name in _list(metadata, "exposure")),
         *(("segment", name) for name in _list(metadata, "segments")),
     ]
     if len(names) != len(pairs):

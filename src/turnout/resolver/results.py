@@ -24,6 +24,7 @@ Source = Literal[
     "rule",
     "holdout",
     "layer",
+    "exposure",
     "segment",
     "traffic",
     "error",
@@ -38,7 +39,8 @@ class Resolution(NamedTuple):
     the metadata are shared with the snapshot: read them, never change them. ``metadata`` holds that of the flag set and
     of the flag (see ``turnout.domain.snapshot``) and ``decidedBy``: ``static``, ``stopped``, ``environment`` (then
     ``environment`` is the variable), ``prerequisite:<flag>``, ``rule:<name>``, ``holdout:<name>``, ``layer:<name>``,
-    ``segment:<name>``, ``traffic``, ``default`` or ``disabled``. ``source`` is ``flag file`` where one has the flag.
+    ``exposure:test``, ``segment:<name>``, ``traffic``, ``default`` or ``disabled``. ``source`` is ``flag file`` where
+    one has the flag.
     """
 
     key: str

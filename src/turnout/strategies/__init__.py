@@ -19,17 +19,26 @@ from turnout.domain.spec import Policies
 from turnout.strategies._kinds import Strategy
 from turnout.strategies._pipeline import Part, PartSpec, concatenated
 from turnout.strategies._ramp import along, of_shadow
+from turnout.strategies._routers import router_faults, router_of
+from turnout.strategies._steered import UNKNOWN_STABLE, steered, without_the_split
+from turnout.strategies.ab_test import AbTest
+from turnout.strategies.blue_green import BlueGreen
 from turnout.strategies.canary import Canary
 from turnout.strategies.cohort import Cohort
 from turnout.strategies.geographic import Geographic
 from turnout.strategies.gradual import Gradual
+from turnout.strategies.multivariate import Multivariate, with_candidate
 from turnout.strategies.shadow import Shadow
 
 __all__ = [
+    "UNKNOWN_STABLE",
+    "AbTest",
+    "BlueGreen",
     "Canary",
     "Cohort",
     "Geographic",
     "Gradual",
+    "Multivariate",
     "RolloutSpec",
     "Shadow",
     "along",
@@ -51,9 +60,15 @@ class RolloutSpec(Policies):
             raise PydanticCustomError("missing", "is required")
         return strategy
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_candidate(cls, document: object) -> object:
+        return with_candidate(document)
+
     @model_validator(mode="after")
     def _fits_its_way(self) -> Self:
-        faults = list(self._way_faults()) or [*self._evidence_faults(), *self._shadow_faults()]
+        asked = (self._evidence_faults(), self._shadow_faults(), router_faults(self, self.by_path))
+        faults = list(self._way_faults()) or [fault for faults in asked for fault in faults]
         if faults:
             raise Faults(faults)
         return self
@@ -62,6 +77,11 @@ class RolloutSpec(Policies):
     def parts(self) -> tuple[Part, ...]:
         """What the rollout goes through, in order."""
         return (Part(strategy=self.strategy),) if self.strategy is not None else self.pipeline
+
+    @property
+    def by_path(self) -> dict[str, Part]:
+        """The parts by where they are written."""
+        return {f"pipeline[{index}]" if self.pipeline else "": part for index, part in enumerate(self.parts)}
 
     def _way_faults(self) -> Iterator[Problem]:
         if self.strategy is not None and self.pipeline:
@@ -115,10 +135,15 @@ def compile_plan(spec: RolloutSpec, stable: str) -> Plan:
     """The plan of ``spec``: moving traffic from ``stable`` to the spec's candidate.
 
     Raises:
-        InvalidInput: the candidate is the stable variant already.
+        InvalidInput: the candidate is the stable variant already, or the router has no place for a variant.
     """
     if spec.candidate == stable:
         remedy = "name another variant of the flag"
         raise InvalidInput([Problem("candidate", "serves all users already", remedy, repr(stable))])
-    plan = spec.parts[0].plan(spec, stable) if spec.strategy is not None else concatenated(spec.pipeline, spec, stable)
-    return plan.model_copy(update={"start_at": spec.start_at, "notify": spec.notify})
+    router, path = router_of(spec, spec.by_path)
+    asked = without_the_split(spec, router)
+    plan = (
+        spec.parts[0].plan(asked, stable) if spec.strategy is not None else concatenated(spec.pipeline, asked, stable)
+    )
+    plan = plan.model_copy(update={"start_at": spec.start_at, "notify": spec.notify})
+    return steered(plan, router, path)

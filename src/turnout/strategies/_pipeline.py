@@ -55,7 +55,8 @@ def concatenated(parts: Sequence[Part], spec: Policies, stable: str) -> Plan:
     """The stages of ``parts`` as one plan that ends as its last part does.
 
     Traffic only grows: a stage that would give the candidate no more than an earlier part has given it is left out, and
-    so is everybody's stage of every part but the last. What an earlier part gave segments of the users they keep.
+    so is everybody's stage of every part but the last. What an earlier part gave segments of the users they keep, and a
+    stage that gives the candidate nothing of its own, as one that asks for its health, leaves it what it has.
     """
     plans = [part.plan(spec, stable) for part in parts]
     stages: list[Stage] = []
@@ -72,7 +73,10 @@ def _continued(before: Sequence[Stage], plan: Plan, prefix: str, *, last: bool) 
         if _grows(stage, share, reached, last=last or plan.end != "adopt"):
             name, own = prefix + stage.name.removeprefix(prefix), {segment.name for segment in stage.segments}
             segments = (*(segment for segment in kept if segment.name not in own), *stage.segments)
-            yield stage.model_copy(update={"name": name, "segments": segments})
+            update: dict[str, object] = {"name": name, "segments": segments}
+            if not share and reached and stage.shadow is None:
+                update["weights"] = before[-1].weights
+            yield stage.model_copy(update=update)
 
 
 def _grows(stage: Stage, share: int, reached: int, *, last: bool) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 
 from turnout.domain.gates import completed, needs_both_arms
 from turnout.domain.metrics import AGREEMENT
 from turnout.domain.plan import SAMPLE_RATIO, Approval, Gate, OnFail, Plan, Recourse, Stage
 from turnout.domain.spec import Policies
+from turnout.strategies._steered import without_the_split
 
 TOTAL = 100_000
 LEAST_DEADLINE = timedelta(minutes=10)
@@ -80,7 +82,7 @@ def stage_of(spec: Policies, traffic: dict[str, int], step: Step) -> Stage:
         deadline=spec.deadline if spec.deadline is not None else max(step.hold, LEAST_DEADLINE),
         check_every=spec.check_every,
         gates=askable(spec.gates, step.share),
-        guardrails=guarding(askable(_with_the_split(spec), step.share), step.on_guardrail),
+        guardrails=guarding(askable(with_the_split(spec), step.share), step.on_guardrail),
         on_fail=step.on_fail,
         on_no_data=spec.on_no_data,
         on_inconclusive=spec.on_inconclusive,
@@ -93,6 +95,7 @@ def stage_of(spec: Policies, traffic: dict[str, int], step: Step) -> Stage:
 
 def along(spec: Policies, plan: Plan) -> Plan:
     """``plan`` with what ``spec`` asks, how often and within which bounds: other questions on the same way."""
+    spec = without_the_split(spec, plan.router)
     stages = tuple(_asking(spec, stage, plan.share(index) * 100) for index, stage in enumerate(plan.stages))
     return plan.model_copy(update={"stages": stages, "bounds": spec.bounds})
 
@@ -101,9 +104,22 @@ def _asking(spec: Policies, stage: Stage, share: float) -> Stage:
     if stage.shadow is not None:
         gates, guardrails = in_shadow(spec.gates), in_shadow(spec.guardrails)
     else:
-        gates, guardrails = askable(spec.gates, share), askable(_with_the_split(spec), share)
+        gates, guardrails = askable(spec.gates, share), askable(with_the_split(spec), share)
     update = {"gates": gates, "guardrails": guardrails, "check_every": spec.check_every}
     return stage.model_copy(update=update)
+
+
+def growing_to_all(stages: tuple[float, ...]) -> tuple[float, ...]:
+    """``stages`` (percent, not empty), which grow up to everybody.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if stages[0] <= 0 or any(after <= before for before, after in pairwise(stages)):
+        raise ValueError("must grow from stage to stage, from above 0; write for example [5, 25, 50, 100]")
+    if stages[-1] != 100:
+        raise ValueError("must end at 100, where the rollout completes; add 100 as the last stage")
+    return stages
 
 
 def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
@@ -115,9 +131,9 @@ def weights(candidate: str, stable: str, percentage: float) -> dict[str, int]:
 def askable(gates: Sequence[Gate], share: float) -> tuple[Gate, ...]:
     """The gates that can be asked at ``share`` percent, complete.
 
-    At 100 no stable traffic is left to compare with, and how alike answers are is known in shadow alone.
+    At 0 and at 100 one of both has no traffic to compare with, and how alike answers are is known in shadow alone.
     """
-    asked = (gate for gate in gates if share < 100 or not needs_both_arms(gate))
+    asked = (gate for gate in gates if 0 < share < 100 or not needs_both_arms(gate))
     return tuple(completed(gate) for gate in asked if not of_shadow(gate))
 
 
@@ -136,7 +152,7 @@ def guarding(gates: Sequence[Gate], on_fail: Recourse) -> tuple[Gate, ...]:
     return tuple(gate.model_copy(update={"on_fail": gate.on_fail or on_fail}) for gate in gates)
 
 
-def _with_the_split(spec: Policies) -> tuple[Gate, ...]:
+def with_the_split(spec: Policies) -> tuple[Gate, ...]:
     """The guardrails, and the one on the split of the users unless the spec has its own or wants none."""
     asked = any(gate.metric == SAMPLE_RATIO for gate in spec.guardrails)
     return spec.guardrails if asked or not spec.sample_ratio else (*spec.guardrails, Gate(metric=SAMPLE_RATIO))

@@ -18,6 +18,7 @@ from turnout.domain.gates import needs_both_arms
 from turnout.domain.model import Frozen
 from turnout.domain.plan import OnFail, Plan, Stage
 from turnout.domain.spec import Percentage, Policies
+from turnout.domain.windows import Windows
 from turnout.strategies._ramp import Step, of_shadow, stage_of, weights
 
 MOST_PARTS: Final = 50
@@ -28,12 +29,14 @@ LARGEST_PLAN: Final = 1_000_000
 class ShareSpec(Frozen):
     """How many of some users get the candidate: ``percentage`` of them, or none if it is not ``enabled``.
 
-    ``duration`` is how long their stage is held, if not as long as the others.
+    ``duration`` is how long their stage is held, if not as long as the others. ``windows`` are when it may begin, in
+    place of the rollout's.
     """
 
     enabled: bool = True
     percentage: Percentage = 100
     duration: Duration | None = None
+    windows: Windows = ()
 
     @model_validator(mode="after")
     def _moves_somebody(self) -> Self:
@@ -111,11 +114,13 @@ class Walk:
         # Parts that are off stand in the last stage too, so that they can be switched on later.
         segments = self._segments(spec, stable, self.parts if last else self.parts[: index + 1])
         stage = stage_of(spec, weights(spec.candidate, stable, 0), self._step(part.name, part))
-        return stage.model_copy(update={"segments": segments, "focus": part.name})
+        own = {"segments": segments, "focus": part.name, "windows": part.windows}
+        return stage.model_copy(update=own)
 
     def _last(self, spec: Policies, stable: str, rest: ShareSpec) -> Stage:
         stage = stage_of(spec, weights(spec.candidate, stable, rest.percentage), self._step(OTHER, rest))
-        return stage.model_copy(update={"segments": self._segments(spec, stable, self.parts)})
+        own = {"segments": self._segments(spec, stable, self.parts), "windows": rest.windows}
+        return stage.model_copy(update=own)
 
     def _step(self, name: str, part: ShareSpec) -> Step:
         hold = part.duration if part.duration is not None else self.settings.stage_duration

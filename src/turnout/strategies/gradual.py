@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -12,7 +11,7 @@ from turnout.domain.durations import Duration
 from turnout.domain.model import Frozen
 from turnout.domain.plan import OnFail, Plan
 from turnout.domain.spec import Percentage, Policies
-from turnout.strategies._ramp import Ramp
+from turnout.strategies._ramp import Ramp, growing_to_all
 
 
 class Gradual(Frozen):
@@ -29,11 +28,7 @@ class Gradual(Frozen):
     @field_validator("stages")
     @classmethod
     def _grow_to_all(cls, stages: tuple[float, ...]) -> tuple[float, ...]:
-        if stages[0] <= 0 or any(after <= before for before, after in pairwise(stages)):
-            raise ValueError("must grow from stage to stage, from above 0; write for example [5, 25, 50, 100]")
-        if stages[-1] != 100:
-            raise ValueError("must end at 100, where the rollout completes; add 100 as the last stage")
-        return stages
+        return growing_to_all(stages)
 
     @property
     def needs_gates(self) -> bool:

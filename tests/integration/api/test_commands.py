@@ -140,7 +140,7 @@ async def test_approval_roles_come_from_the_token_or_without_tokens_from_the_pla
     """Whoever reaches an open API may approve; with tokens only the token's own roles count."""
     await _open(api, SPEC | {"approvals": [{"before": 100, "by": "release-manager"}]})
     await api.http.post(f"{ROLLOUTS}/approve", json={})
-    assert engine.commands[-1][2].roles == ("release-manager",)
+    assert engine.commands[-1][2].roles == ("freeze_override", "release-manager")
     tokens = [Token(name="ann", roles=("approver",), secret="secret-of-ann")]
     async with running(stores, engine, tokens) as guarded:
         headers = {"Authorization": "Bearer secret-of-ann"}

@@ -139,6 +139,18 @@ async def test_more_than_gates_have_passed_takes_the_role_and_a_reason(api: Api)
     assert told[-1]["kind"] == "adjusted_by_override"
 
 
+async def test_a_freeze_keeps_shares_from_growing(api: Api) -> None:
+    """Also after the rollout has completed; less is always possible."""
+    await completed(api)
+    assert (await api.http.post(BETA, json={"percentage": 20})).status_code == 200
+    frozen = {"start": "2020-01-01T00:00:00Z", "reason": "year-end"}
+    assert (await api.http.post("/v1/freezes", json=frozen)).status_code == 201
+    answer = await api.http.post(BETA, json={"percentage": 50, "reason": "now"})
+    assert (answer.status_code, "frozen: year-end" in answer.json()["detail"]) == (409, True)
+    assert (await api.http.post(BETA, json={"percentage": 10})).status_code == 200
+    assert await share(api) == 10_000
+
+
 async def test_what_is_wrong_is_told(api: Api) -> None:
     """No such cohort, no percentage, nothing to change, and no traffic of the rollout any more."""
     assert (await api.http.post(BETA, json={"percentage": 5})).status_code == 404

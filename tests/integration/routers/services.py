@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,12 +19,16 @@ PAUSE = 0.002
 
 
 class Service:
-    """An HTTP service on a port of its own that answers its name to everything and keeps connections open."""
+    """An HTTP service on a port of its own that answers its name to everything and keeps connections open.
+
+    ``served`` counts requests, probes of ``/healthz`` apart: it answers those with ``health``.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.port = 0
         self.served = 0
+        self.health = 200
         self._writers = set[asyncio.StreamWriter]()
         self._server: asyncio.Server | None = None
 
@@ -44,12 +50,16 @@ class Service:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(self.name)}\r\n\r\n{self.name}".encode()
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                await reader.readuntil(b"\r\n\r\n")
-                self.served += 1
-                writer.write(answer)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head.lower())
+                await reader.readexactly(int(length[1]) if length else 0)
+                probed = head.startswith(b"GET /healthz ")
+                self.served += not probed
+                status = self.health if probed else 200
+                answer = f"HTTP/1.1 {status} -\r\nContent-Length: {len(self.name)}\r\n\r\n{self.name}"
+                writer.write(answer.encode())
                 await writer.drain()
         self._writers.discard(writer)
         writer.close()
@@ -60,13 +70,17 @@ class Load:
     """What the clients saw. A request belongs to the phase in which it began.
 
     ``resent`` counts requests whose connection was closed before any answer came and that were sent once more, as HTTP
-    allows for a GET; ``failures`` holds everything else that was no 200.
+    allows for a GET; ``failures`` holds everything else that was no 200. ``log`` has for each request when it began,
+    in seconds since the epoch, and its answer.
     """
 
     url: str
+    method: str = "GET"
+    pause: float = PAUSE
     phase: str = ""
     answers: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
     failures: list[str] = field(default_factory=list[str])
+    log: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
     resent: int = 0
     over: bool = False
 
@@ -88,20 +102,22 @@ class Load:
     async def client(self) -> None:
         async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
             while not self.over:
-                phase = self.phase
+                phase, began = self.phase, time.time()
                 answer = await self._ask(http)
+                self.log.append((began, answer))
                 self.answers.setdefault(phase, Counter())[answer] += 1
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(self.pause)
 
     async def _ask(self, http: httpx.AsyncClient) -> str:
         for attempt in (1, 2):
             try:
-                response = await http.get(self.url)
+                body = b"" if self.method == "GET" else b"12 bytes ..."
+                response = await http.request(self.method, self.url, content=body)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
-                if attempt == 2:
+                if attempt == 2 or self.method != "GET":
                     self.failures.append(repr(error))
-                else:
-                    self.resent += 1
+                    break
+                self.resent += 1
             except httpx.HTTPError as error:
                 self.failures.append(repr(error))
                 break
@@ -113,11 +129,11 @@ class Load:
 
 
 @asynccontextmanager
-async def load(url: str) -> AsyncIterator[Load]:
-    """Clients that ask ``url`` all the time, until the block ends."""
-    seen = Load(url)
+async def load(url: str, method: str = "GET", clients: int = CLIENTS, pause: float = PAUSE) -> AsyncIterator[Load]:
+    """Clients that ask ``url`` all the time, with a pause (in seconds) between two requests, until the block ends."""
+    seen = Load(url, method, pause)
     async with asyncio.TaskGroup() as group:
-        for _ in range(CLIENTS):
+        for _ in range(clients):
             group.create_task(seen.client())
         try:
             yield seen

@@ -130,10 +130,11 @@ class CaddySite(_Process):
             "127.0.0.1:9001": f"127.0.0.1:{blue}",
             "127.0.0.1:9002": f"127.0.0.1:{green}",
         }
-        (folder / "caddy.json").write_text(moved(documented("json", '{\n  "admin"'), places))
+        (folder / "caddy.json").write_text(moved(documented("json", '{\n  "admin": {"listen"'), places))
         super().__init__([str(caddy_program()), "run", "--config", "caddy.json"], folder, public)
         self.public = f"http://127.0.0.1:{public}/"
         self.admin = f"http://127.0.0.1:{admin}"
+        self.front: _Process | None = None
         self.config = routing.Caddy(
             kind="caddy",
             admin=self.admin,
@@ -141,6 +142,20 @@ class CaddySite(_Process):
             route="app",
             upstreams={"blue": f"127.0.0.1:{blue}", "green": f"127.0.0.1:{green}"},
         )
+
+    def kill(self) -> None:
+        super().kill()
+        if self.front is not None:
+            self.front.kill()
+
+    def put_in_front(self) -> None:
+        """The documented second Caddy, which takes the requests from now on."""
+        port = free_port()
+        places = {"127.0.0.1:8000": f"127.0.0.1:{port}", "127.0.0.1:8080": self.public[len("http://") :].strip("/")}
+        (self._folder / "front.json").write_text(moved(documented("json", '{\n  "admin": {"disabled"'), places))
+        self.front = _Process([str(caddy_program()), "run", "--config", "front.json"], self._folder, port)
+        self.front.start()
+        self.public = f"http://127.0.0.1:{port}/"
 
     def route(self) -> dict[str, object]:
         found: dict[str, object] = httpx.get(f"{self.admin}/id/app", trust_env=False).raise_for_status().json()

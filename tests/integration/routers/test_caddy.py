@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.integration.routers.conftest import Services
+from tests.integration.routers.services import load
 from tests.integration.routers.sites import CaddySite, router
 from tests.integration.routers.test_routers import split
 from turnout.adapters.routers import CaddyRouter
@@ -50,6 +51,21 @@ async def test_the_rest_of_the_route_stays(caddy: CaddySite, http: httpx.AsyncCl
     assert found == route
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_with_a_second_one_in_front_no_request_is_lost(
+    caddy: CaddySite, services: Services, http: httpx.AsyncClient, method: str
+) -> None:
+    """Behind the documented front, changes under load cost no request, and no client has to send one again."""
+    caddy.put_in_front()
+    steered = router(caddy, http)
+    async with load(caddy.public, method) as seen:
+        for generation in range(1, 11):
+            await steered.apply(split(generation, generation % 2 * 50_000))
+            await seen.during(str(generation), 50)
+    assert (seen.failures, seen.resent) == ([], 0)
+    assert seen.answered == services.blue.served + services.green.served > 500
+
+
 async def test_the_same_split_again_loads_nothing(caddy: CaddySite, http: httpx.AsyncClient, tmp_path: Path) -> None:
     """Repeating a change costs no reload, so no connection."""
     steered = router(caddy, http)
@@ -57,6 +73,31 @@ async def test_the_same_split_again_loads_nothing(caddy: CaddySite, http: httpx.
     before = loads(tmp_path)
     await steered.apply(split(1, 10_000))
     assert loads(tmp_path) == before > 0
+
+
+class Dropping(httpx.AsyncHTTPTransport):
+    """Loses the answer to the first request of each method, after it has done its work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = set[str]()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if request.method in self.dropped:
+            return response
+        self.dropped.add(request.method)
+        await response.aclose()
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+
+
+async def test_an_answer_that_is_lost_is_asked_for_again(caddy: CaddySite) -> None:
+    """Caddy may close the connection over which it was told to load; what it does is then looked up."""
+    transport = Dropping()
+    async with httpx.AsyncClient(transport=transport) as http:
+        state = await router(caddy, http).apply(split(1, 10_000))
+    assert (state.drift, state.shares["green"]) == ((), 10_000)
+    assert transport.dropped == {"GET", "PATCH"}
 
 
 async def test_of_writers_at_once_the_newest_wins(caddy: CaddySite, http: httpx.AsyncClient) -> None:

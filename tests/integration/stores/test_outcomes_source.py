@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from tests.integration.stores.builders import FLAG, NOW, a_flag, a_move, a_plan, a_rollout, an_outcome, applied
 from turnout.adapters.sources.outcomes import OutcomesSource
 from turnout.analysis.judge import judge
+from turnout.domain.experiments import EXPERIMENT, Experiment, MetricUnderTest
 from turnout.domain.outcomes import Outcome
 from turnout.domain.plan import SAMPLE_RATIO, SCORE, Gate, Scorecard, ScoredMetric
 from turnout.domain.verdicts import Verdict
-from turnout.ports import ArmReading, Question, SeriesReading, SplitReading, Stores
+from turnout.ports import ArmReading, ExperimentReading, Question, SeriesReading, SplitReading, Stores
 
 SLOWER = Gate(metric="response_time", quantile=0.95, versus="stable")
 SLOW = Gate(metric="response_time", quantile=0.95, max=1000)
@@ -111,3 +113,19 @@ async def test_split_and_series(stores: Stores) -> None:
     assert isinstance(series, SeriesReading)
     assert [minute.total for minute in series.metrics["cost"][0]] == [15]
     assert series.metrics["tokens"] == ((), ())
+
+
+async def test_all_arms_of_a_test(stores: Stores) -> None:
+    """A test gets every metric of every arm, the users of each, and is told when its time is up."""
+    await begun(stores)
+    end = NOW + timedelta(minutes=2)
+    await stores.outcomes.record(many("new", 5, 1, cost=3) + many("old", 6, 1, cost=2, ok=False), end)
+    metrics = tuple(MetricUnderTest(metric=name, better="lower") for name in ("cost", "error_rate"))
+    trial = Experiment(control="old", arms={"new": 50_000, "old": 40_000, "spare": 10_000}, metrics=metrics, sample=9)
+    asked = question(Gate(metric=EXPERIMENT, experiment=trial))
+    reading = await OutcomesSource(stores.outcomes).read(replace(asked, over=True))
+    assert isinstance(reading, ExperimentReading)
+    assert (reading.users, reading.over) == ({"new": 5, "old": 6, "spare": 0}, True)
+    totals = {name: {arm: one.total for arm, one in arms.items()} for name, arms in reading.metrics.items()}
+    assert totals["cost"] == {"new": 15, "old": 12, "spare": 0}
+    assert totals["error_rate"] == {"new": 0, "old": 6, "spare": 0}

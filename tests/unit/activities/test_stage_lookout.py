@@ -14,7 +14,7 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import lookout
+from activities import beating
 from activities.calendar import Calendar
 from activities.lookout import StageLookout
 from tests.integration.stores.builders import FLAG, NOW, a_plan, a_rollout, an_outcome, begun
@@ -42,7 +42,7 @@ def stores() -> Stores:
 @pytest.fixture
 def heartbeats(monkeypatch: pytest.MonkeyPatch) -> list[Observation]:
     """Heartbeats come quickly, and are kept here."""
-    monkeypatch.setattr(lookout, "_HEARTBEAT", 0.01)
+    monkeypatch.setattr(beating, "_EVERY", 0.01)
     return []
 
 

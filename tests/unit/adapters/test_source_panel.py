@@ -97,7 +97,7 @@ async def test_registry() -> None:
     """Every kind of source a gate can name has an adapter, and each refuses a gate of another kind."""
     async with httpx.AsyncClient() as http:
         known = sources(Store({"new": GOOD}), http, {})
-        assert set(known) == {"outcomes", "prometheus", "json"}
+        assert set(known) == {"outcomes", "prometheus", "json", "http", "router"}
         gate = Gate(metric="success_rate", min=0.95)
         assert isinstance(await read(known, question(gate)), ArmReading)
         for kind in ("prometheus", "json"):

@@ -119,6 +119,14 @@ def test_level_stretches_its_own_spread() -> None:
         assert level(own, limit, 0.05, 0.05).se == pytest.approx(stretch * about, rel=1e-9)
 
 
+def test_level_of_centred_values() -> None:
+    """Values that were summed about another origin, which is told, give the same standard error."""
+    values = RNG.exponential(1.0, 200)
+    plain, less = (arm_of([[float(value)] for value in values - origin]) for origin in (0.0, 0.7))
+    found = level(plain, 1.4, 0.05, 0.05)
+    assert level(less, 1.4 - 0.7, 0.05, 0.05, offset=0.7).se == pytest.approx(found.se, rel=1e-9)
+
+
 def test_level_without_spread() -> None:
     """Units that all agree take as many units as the widening needs, not one, to be beyond a threshold."""
     assert level(arm_of([[1.0]] * 19), 0.8, 0.05, 0.05).muted == "few_units"

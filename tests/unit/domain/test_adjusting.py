@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tests.unit.domain.watching import HOUR, START
 from turnout.domain import machine
 from turnout.domain.adjusting import OTHER, SHARE_OVERRIDE, Adjustment, parts_of
+from turnout.domain.freezes import FREEZE_OVERRIDE, Closed
 from turnout.domain.plan import Plan
+from turnout.domain.refusals import refusal, windows_for
 from turnout.domain.rollout import Clock, Command, Observation, RolloutState, State
 from turnout.domain.verdicts import Verdict
 from turnout.strategies import compile_plan, parse_spec
@@ -78,12 +80,12 @@ def test_a_share_grows_again_to_what_gates_have_passed() -> None:
     state = machine.command(of, state, adjust("staff", 10), START).state
     back = machine.command(of, state, adjust("staff", 50), START)
     assert (back.decisions[0].kind, shares(back.state)["staff"]) == ("adjusted", 50)
-    why = machine.refusal(of, state, adjust("staff", 60))
+    why = refusal(of, state, adjust("staff", 60))
     assert why == "of staff gates have passed at 50 %; more goes through its stage, or with an override"
     asked = adjust("staff", 60, override=True, reason="a promise")
-    assert SHARE_OVERRIDE in (machine.refusal(of, state, asked) or "")
+    assert SHARE_OVERRIDE in (refusal(of, state, asked) or "")
     silent = adjust("staff", 60, override=True, roles=(SHARE_OVERRIDE,))
-    assert "give a reason" in (machine.refusal(of, state, silent) or "")
+    assert "give a reason" in (refusal(of, state, silent) or "")
     allowed = adjust("staff", 60, override=True, roles=(SHARE_OVERRIDE,), reason="a promise")
     step = machine.command(of, state, allowed, START)
     assert step.decisions[0].kind == "adjusted_by_override"
@@ -95,13 +97,13 @@ def test_the_part_a_stage_is_about_needs_its_gates_first() -> None:
     """Its share in the present stage has not been proven yet; a smaller one is what its gates then prove."""
     of = plan(("staff", 50), ("beta", 50))
     state = begun(of)
-    assert "no gate has passed" in (machine.refusal(of, state, adjust("staff", 60)) or "")
+    assert "no gate has passed" in (refusal(of, state, adjust("staff", 60)) or "")
     smaller = machine.command(of, state, adjust("staff", 20), START).state
     watched = machine.watch_request(of, smaller)
     assert watched is not None
     assert watched.stage.watched == {"new": 20_000, "old": 80_000}
     assert smaller.share == 0.2
-    assert "gates have passed at 20 %" in (machine.refusal(of, passed(of, smaller), adjust("staff", 50)) or "")
+    assert "gates have passed at 20 %" in (refusal(of, passed(of, smaller), adjust("staff", 50)) or "")
 
 
 def test_a_part_that_is_not_reached_yet_brings_those_before_it() -> None:
@@ -161,7 +163,7 @@ def test_nothing_is_compared_with_nobody() -> None:
     """A stage whose gates all compare cannot have its part at 100 %, whoever asks."""
     of = plan(("staff", 50), ("beta", 50), gates=[{"metric": "error_rate", "versus": "stable"}])
     order = adjust("staff", 100, override=True, roles=(SHARE_OVERRIDE,), reason="all")
-    assert "every gate compares staff" in (machine.refusal(of, begun(of), order) or "")
+    assert "every gate compares staff" in (refusal(of, begun(of), order) or "")
     both = [{"metric": "error_rate", "versus": "stable"}, {"metric": "success_rate", "min": 0.9}]
     mixed = plan(("staff", 50), ("beta", 50), gates=both)
     watched = machine.watch_request(mixed, machine.command(mixed, begun(mixed), order, START).state)
@@ -176,9 +178,27 @@ def test_a_pause_lets_shares_shrink_alone() -> None:
     state = machine.command(of, state, Command(id="p", kind="pause"), START).state
     shrunk = machine.command(of, state, adjust("staff", 10), START).state
     assert (shrunk.state, shares(shrunk)["staff"]) == (State.PAUSED, 10)
-    assert "resume first" in (machine.refusal(of, shrunk, adjust("staff", 50)) or "")
+    assert "resume first" in (refusal(of, shrunk, adjust("staff", 50)) or "")
     again = machine.command(of, shrunk, Command(id="r", kind="resume"), START)
     assert (again.decisions[0].kind, shares(again.state)) == ("restarted", {"staff": 10, "beta": 50})
+
+
+def test_shares_grow_only_when_traffic_may_move_forward() -> None:
+    """Outside its windows and in a freeze a share may shrink; more takes the role for that, and is recorded."""
+    of = plan(("staff", 50), ("beta", 50))
+    state = machine.command(of, passed(of, begun(of)), adjust("staff", 10), START).state
+    shut = Closed(opens_at=None, why="frozen: year-end")
+    assert windows_for(of, state, adjust("staff", 50)) == ()
+    assert windows_for(of, state, adjust("staff", 5)) is None
+    why = refusal(of, state, adjust("staff", 50), shut) or ""
+    assert (
+        f"frozen: year-end); it opens when the freeze is removed, and somebody with the role {FREEZE_OVERRIDE}" in why
+    )
+    order = adjust("staff", 50, roles=(FREEZE_OVERRIDE,), reason="the fix")
+    decision = machine.command(of, state, order, START, shut).decisions[0]
+    assert (decision.kind, decision.overrode) == ("adjusted", shut)
+    assert decision.text.endswith("by bob: the fix; overrides that it is frozen: year-end")
+    assert refusal(of, state, adjust("staff", 5), shut) is None
 
 
 @pytest.mark.parametrize(
@@ -192,7 +212,7 @@ def test_a_pause_lets_shares_shrink_alone() -> None:
 def test_what_cannot_be_adjusted(order: Command, message: str) -> None:
     """With what would work."""
     of = plan(*PARTS)
-    assert message in (machine.refusal(of, begun(of), order) or "")
+    assert message in (refusal(of, begun(of), order) or "")
     step = machine.command(of, begun(of), order, START)
     assert step.decisions[0].kind == "refused"
 
@@ -206,7 +226,7 @@ def test_a_rollout_of_all_users_alike_has_no_parts() -> None:
         "gates": [{"metric": "success_rate", "min": 0.9}],
     }
     of = compile_plan(parse_spec(spec), "old")
-    assert "moves all users alike" in (machine.refusal(of, begun(of), adjust("beta", 5)) or "")
+    assert "moves all users alike" in (refusal(of, begun(of), adjust("beta", 5)) or "")
 
 
 EVENTS = st.one_of(

@@ -101,10 +101,11 @@ def test_a_guardrail_acts_while_it_waits() -> None:
 def test_the_calendar_is_asked_where_it_matters() -> None:
     """At the end of a hold that leads to a move, and while a window is waited for."""
     early = Progress(START, over().clock.model_copy(update={"counted": HOUR}))
-    assert asks_calendar(request(windows=()), over())
-    assert asks_calendar(request(windows=(), closed=SHUT, counting=False), early)
-    assert not asks_calendar(request(windows=()), early)
-    assert not asks_calendar(request(), over())
+    passing = [check(PASS)]
+    assert asks_calendar(request(windows=()), over(), passing)
+    assert asks_calendar(request(windows=(), closed=SHUT, counting=False), early, passing)
+    assert not asks_calendar(request(windows=()), early, passing)
+    assert not asks_calendar(request(), over(), passing)
 
 
 def test_looks_at_the_moment_it_opens() -> None:

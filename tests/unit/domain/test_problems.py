@@ -30,7 +30,11 @@ def told(document: dict[str, Any]) -> list[str]:
     [
         ({"flagg": "a"}, "flagg: unknown field (got 'a'); did you mean flag?"),
         ({"strategy": {"kind": "canari"}}, "strategy.kind: unknown kind (got canari); did you mean canary?"),
-        ({"strategy": {}}, "strategy: needs a kind; one of canary, gradual, shadow, cohort, geographic"),
+        (
+            {"strategy": {}},
+            "strategy: needs a kind; one of blue_green, canary, gradual, shadow, cohort, geographic, ab_test, "
+            "multivariate",
+        ),
         (
             {"strategy": {"kind": "canary", "percent": 5}},
             "strategy.percent: unknown field (got 5); did you mean percentage?",

@@ -103,5 +103,6 @@ def published_flags(draw: st.DrawFn) -> PublishedFlag:
         )
         for n in range(draw(st.integers(0, 2)))
     )
-    traffic = Traffic(stable=flag.stable, weights=draw(weights()), segments=segments)
+    exposed = draw(st.just(TOTAL) | st.integers(1, TOTAL))
+    traffic = Traffic(stable=flag.stable, weights=draw(weights()), segments=segments, exposed=exposed)
     return PublishedFlag(definition=flag, traffic=traffic, stopped=draw(st.integers(0, 9)) == 0)

@@ -52,6 +52,27 @@ def test_a_holdout_does_not_change_who_else_is_exposed() -> None:
     assert within(len(held), 0.125)
 
 
+def test_a_test_that_exposes_a_part_of_the_users() -> None:
+    """Who is in a test and who gets which arm are drawn apart: the arms among those exposed are as planned, whoever
+    is left out gets stable, and a smaller exposure is a part of a larger one."""
+    tested = flag("one")
+
+    def arms(exposed: int) -> dict[str, str]:
+        traffic = Traffic(stable="old", weights=exposure("new", "old", 50), exposed=exposed)
+        snapshot = compile_document(document([PublishedFlag(definition=tested, traffic=traffic)], 1, "s"))
+        found = {unit: snapshot.resolve("one", unit) for unit in UNITS}
+        assert all(one.variant == "old" for one in found.values() if one.metadata["decidedBy"] == "exposure:test")
+        return {unit: str(one.variant) for unit, one in found.items() if one.metadata["decidedBy"] == "traffic"}
+
+    some, most = arms(20_000), arms(60_000)
+    assert within(len(some), 0.2)
+    assert some.items() < most.items()
+    assert within(sum(arm == "new" for arm in some.values()), 0.1)
+    nobody = PublishedFlag(definition=tested, traffic=Traffic(stable="old", weights={"new": 100_000}, exposed=1))
+    explained = compile_document(document([nobody], 1, "s")).explain("one", "user-1")
+    assert (explained.source, explained.name) == ("exposure", "test")
+
+
 def test_flags_with_parts_of_a_layer_exclude_each_other() -> None:
     """No unit is in two tests of a layer, and together they reach everybody."""
     one = having(flag("one", layer={"name": "checkout", "from": 0, "to": 30}), 100)
@@ -104,3 +125,18 @@ def test_faults_name_their_field(field: str, value: object, path: str) -> None:
     with pytest.raises(InvalidInput) as error:
         parse_flags({"flags": {"f": body}})
     assert [problem.path for problem in error.value.problems] == [path]
+
+
+def test_two_tests_in_parts_of_a_layer_share_no_user() -> None:
+    """Users of one test, whatever their arm, are in no arm of the other; within each the arms are as planned."""
+    parts = {"one": {"name": "answers", "from": 0, "to": 60}, "two": {"name": "answers", "from": 60, "to": 100}}
+    traffic = Traffic(stable="old", weights=exposure("new", "old", 50))
+    flags = [PublishedFlag(definition=flag(key, layer=part), traffic=traffic) for key, part in parts.items()]
+    snapshot = compile_document(document(flags, 1, "s"))
+    drawn = {
+        key: {unit for unit in UNITS if snapshot.resolve(key, unit).metadata["decidedBy"] == "traffic"} for key in parts
+    }
+    assert not drawn["one"] & drawn["two"]
+    assert drawn["one"] | drawn["two"] == set(UNITS)
+    assert within(len(drawn["one"]), 0.6)
+    assert within(sum(snapshot.resolve("one", unit).variant == "new" for unit in drawn["one"]), 0.3)

@@ -126,6 +126,18 @@ def test_one_stage_a_region_then_the_others() -> None:
     }
 
 
+def test_regions_follow_the_sun() -> None:
+    """Each may have windows of its own, by its own clock; the others keep to the rollout's."""
+    night = {"hours": "02:00-05:00", "timezone": "Asia/Tokyo"}
+    asia = {"name": "asia", "countries": ["JP"], "percentage": 50, "windows": night}
+    stages = compiled(regions(asia, DACH, other={"percentage": 5}), windows={"timezone": "Europe/Berlin"}).stages
+    assert [[window.timezone for window in stage.windows] for stage in stages] == [
+        ["Asia/Tokyo"],
+        ["Europe/Berlin"],
+        ["Europe/Berlin"],
+    ]
+
+
 def test_a_region_without_countries_goes_by_its_name() -> None:
     """The attribute region says it."""
     only = served(compiled(regions({"name": "emea"}, {"name": "US-CA"}, auto_promote=False)).stages[-1])

@@ -7,6 +7,7 @@ that moment are closed, so a client that sends on one just then has to send agai
 
 from __future__ import annotations
 
+import asyncio
 import json
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -25,6 +26,9 @@ LARGEST_WEIGHT: Final = 10_000
 of large numbers would be long."""
 
 _ATTEMPTS: Final = 5
+
+_PAUSE: Final = 0.02
+"""Seconds before the second attempt at a connection that Caddy closed; the pauses grow."""
 
 
 class CaddyRouter:
@@ -52,7 +56,9 @@ class CaddyRouter:
             wanted = steered(route, self._config, split, parts)
             if wanted == route or await self._patch(wanted, tag):
                 return checked(planned, await self.read())
-        raise Unavailable(f"{self._name} was changed by others during each of {_ATTEMPTS} attempts")
+        raise Unavailable(
+            f"{self._name} was changed by others, or closed the connection, at each of {_ATTEMPTS} attempts"
+        )
 
     async def read(self) -> RouterState:
         """See `TrafficRouter.read`. Caddy's conditions of upstreams are not known here."""
@@ -72,7 +78,7 @@ class CaddyRouter:
 
     async def _get(self) -> tuple[Json, str]:
         """The route, and the tag of its present version."""
-        answer = await send(self._http, Request("GET", self._url, self._config.timeout))
+        answer = await self._asked()
         if answer.status == HTTPStatus.NOT_FOUND:
             remedy = f'give the route an "@id": "{self._config.route}"'
             raise InvalidInput([Problem("router.route", "is the @id of nothing in Caddy", remedy, self._config.route)])
@@ -86,11 +92,28 @@ class CaddyRouter:
             raise InvalidInput([Problem("router.server", "has no such route", remedy, self._config.server)])
         return cast(Json, document), tag
 
+    async def _asked(self) -> Answer:
+        """The answer to a GET, asked again where Caddy closed the connection: it replaces its admin server, too."""
+        request = Request("GET", self._url, self._config.timeout)
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                return await send(self._http, request)
+            except Unavailable as error:
+                if not _closed(error):
+                    raise
+                await asyncio.sleep(_PAUSE * attempt)
+        return await send(self._http, request)
+
     async def _patch(self, route: Json, tag: str) -> bool:
-        """Whether Caddy has loaded ``route``; False if it was changed since ``tag``."""
+        """Whether Caddy has loaded ``route``; False if it was changed since ``tag``, or did not say: look again."""
         headers = {"content-type": "application/json", "if-match": tag}
         content = json.dumps(route).encode()
-        answer = await send(self._http, Request("PATCH", self._url, self._config.timeout, content, headers))
+        try:
+            answer = await send(self._http, Request("PATCH", self._url, self._config.timeout, content, headers))
+        except Unavailable as error:
+            if _closed(error):
+                return False
+            raise
         if answer.status == HTTPStatus.PRECONDITION_FAILED:
             return False
         if answer.status != HTTPStatus.OK:
@@ -103,6 +126,12 @@ class CaddyRouter:
             return Unavailable(f"{self._config.admin} is no Caddy admin API: status {answer.status}, {answer.excerpt}")
         # Caddy says 500 of a configuration that it cannot load; asking again would not change that.
         return InvalidInput([Problem("router", f"Caddy refuses: {answer.excerpt}", "", self._config.admin)])
+
+
+def _closed(error: Unavailable) -> bool:
+    """Whether there was no connection, or it ended early, so that another attempt need not wait long."""
+    cause = error.__cause__
+    return isinstance(cause, httpx.TransportError) and not isinstance(cause, httpx.TimeoutException)
 
 
 def _document(answer: Answer) -> object:

@@ -9,24 +9,34 @@ from collections.abc import Mapping
 
 import httpx
 
+from turnout.adapters.probing import HttpProber
+from turnout.adapters.routers import router_of
+from turnout.adapters.sources.health import HealthSource
 from turnout.adapters.sources.json_http import JsonSource
 from turnout.adapters.sources.outcomes import OutcomesSource
 from turnout.adapters.sources.prometheus import PrometheusSource
+from turnout.adapters.sources.router import RouterObedience
+from turnout.adapters.steering import Steering
 from turnout.domain.errors import SourceError
 from turnout.ports import MetricSource, OutcomeStore, Question, Reading
 
-__all__ = ["JsonSource", "OutcomesSource", "PrometheusSource", "read", "sources"]
+__all__ = ["HealthSource", "JsonSource", "OutcomesSource", "PrometheusSource", "RouterObedience", "read", "sources"]
 
 
-def sources(store: OutcomeStore, http: httpx.AsyncClient, environ: Mapping[str, str]) -> Mapping[str, MetricSource]:
+def sources(
+    store: OutcomeStore, http: httpx.AsyncClient, environ: Mapping[str, str], steering: Steering | None = None
+) -> Mapping[str, MetricSource]:
     """Every kind of source by the name a gate's ``source.kind`` gives it.
 
-    ``environ`` holds what ``$NAME`` in a header stands for. The caller keeps ``store`` and ``http`` open.
+    ``environ`` holds what ``$NAME`` in a header stands for. The caller keeps ``store`` and ``http`` open. ``steering``
+    is shared with whoever else steers the same routers in this process.
     """
     return {
         "outcomes": OutcomesSource(store),
         "prometheus": PrometheusSource(http),
         "json": JsonSource(http, environ),
+        "http": HealthSource(HttpProber(http)),
+        "router": RouterObedience(steering or Steering(lambda config: router_of(config, http, environ))),
     }
 
 

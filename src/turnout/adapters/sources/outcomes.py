@@ -12,11 +12,14 @@ from typing import Final, Generic, TypeVar
 from turnout.analysis.policy import by_first_errors
 from turnout.domain.durations import format_duration
 from turnout.domain.errors import SourceError, Unavailable
+from turnout.domain.experiments import Experiment
 from turnout.domain.metrics import metric_of
 from turnout.domain.outcomes import beyond_stable, capped, exceedance
 from turnout.domain.plan import SAMPLE_RATIO, Gate
 from turnout.domain.stats import ArmStats, Minute
-from turnout.ports import ArmReading, OutcomeStatistics, Question, SeriesReading, SplitReading
+from turnout.ports import ArmReading, ExperimentReading, OutcomeStatistics, Question, SeriesReading, SplitReading
+
+Answer = ArmReading | SplitReading | SeriesReading | ExperimentReading
 
 _MOMENTS: Final = 16
 """Moments whose reads are kept, to be shared by the gates that ask about the same."""
@@ -37,8 +40,8 @@ class OutcomesSource:
         self._timeout = timeout
         self._looks: OrderedDict[tuple[str, int, datetime], _Look] = OrderedDict()
 
-    async def read(self, question: Question) -> ArmReading | SplitReading | SeriesReading:
-        """Both arms, the split of the users for ``sample_ratio``, or the minutes of all metrics of a scorecard.
+    async def read(self, question: Question) -> Answer:
+        """Both arms, the split of the users for ``sample_ratio``, the minutes of a scorecard, or all arms of a test.
 
         An arm without outcomes is empty. A quantile is read as the share above its limit: that of the gate, or
         stable's own frozen one. A comparison of rates by ratio is read of the error rate.
@@ -108,8 +111,10 @@ class _Look:
         return await self._store.units(*self._window)
 
 
-async def _reading(look: _Look, question: Question) -> ArmReading | SplitReading | SeriesReading:
+async def _reading(look: _Look, question: Question) -> Answer:
     gate = question.gate
+    if gate.experiment is not None:
+        return await _tested(look, gate.experiment, over=question.over)
     if gate.metric == SAMPLE_RATIO:
         return _split(await look.units(), question)
     if gate.score is not None:
@@ -128,6 +133,17 @@ def _split(units: Mapping[str, int], question: Question) -> SplitReading:
     """Users by variant. What nobody is planned to get comes from elsewhere and is no part of the split."""
     shares = {variant: float(weight) for variant, weight in question.weights.items() if weight > 0}
     return SplitReading({variant: units.get(question.arm(variant), 0) for variant in shares}, shares)
+
+
+async def _tested(look: _Look, experiment: Experiment, *, over: bool) -> ExperimentReading:
+    """Every metric of all arms; an arm without a value is empty."""
+    empty = ArmStats()
+    metrics = dict[str, Mapping[str, ArmStats]]()
+    for metric in experiment.metrics:
+        found = await look.stats(metric.metric)
+        metrics[metric.metric] = {arm: found.get(arm, empty) for arm in experiment.arms}
+    units = await look.units()
+    return ExperimentReading(metrics, {arm: units.get(arm, 0) for arm in experiment.arms}, over)
 
 
 async def _compared(look: _Look, question: Question) -> ArmReading:

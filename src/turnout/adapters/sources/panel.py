@@ -10,6 +10,7 @@ from turnout.adapters.sources import read
 from turnout.analysis.checks import Answer, Asked, asked_of, conclude
 from turnout.domain.errors import TurnoutError
 from turnout.domain.rollout import WatchRequest
+from turnout.domain.steering import split_to_keep
 from turnout.domain.verdicts import Check
 from turnout.ports import MetricSource, Question
 
@@ -38,14 +39,16 @@ class Panel:
             gate=one.gate,
             flag=request.flag,
             stable=request.stable,
-            candidate=request.candidate,
+            candidate=one.gate.arm or request.candidate,
             generation=request.generation,
             since=request.since,
             now=now,
             weights=request.stage.watched,
             hold=request.stage.hold,
+            over=request.counting and request.clock.counted >= request.stage.hold,
             segment=request.stage.focus,
             shadow=request.stage.shadow is not None,
+            split=split_to_keep(request) if one.gate.source.kind == "router" else None,
         )
         async with slots:
             try:

@@ -9,6 +9,7 @@ from typing import Final
 from turnout.analysis.intervals import Interval
 from turnout.analysis.policy import Alphas
 from turnout.analysis.projection import lacking
+from turnout.domain.experiments import ExperimentResult
 from turnout.domain.metrics import metric_of
 from turnout.domain.plan import Gate
 from turnout.domain.stats import ArmStats
@@ -63,6 +64,8 @@ class Finding:
     missing: str = ""
     breaches: int = 0
     all_breaches: int = 0
+    experiment: ExperimentResult | None = None
+    met: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,9 @@ def against_limit(pair: Pair, question: Question) -> tuple[Estimate, Required]:
     if not arm.unit.size or metric.limit is None:
         return _none("level", "no data"), Required(status="no_data", p_met=1.0, p_broken=1.0)
     if metric.kind == "mean":
-        found = confseq.level(arm.stats, metric.limit - arm.centre, half, half, _tuned(pair))
-        excess = pair.bad_sign * ((found.estimate or 0.0) - (metric.limit - arm.centre))
+        threshold = metric.limit - arm.centre
+        found = confseq.level(arm.stats, threshold, half, half, _tuned(pair), offset=arm.centre)
+        excess = pair.bad_sign * ((found.estimate or 0.0) - threshold)
         required = _beyond(found, excess, pair, question)
         bounds = Interval(arm.value, found.low + arm.centre, found.high + arm.centre)
         told = _level("asymptotic confidence sequence", bounds, required)

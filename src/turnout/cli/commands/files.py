@@ -28,17 +28,13 @@ from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.expectation import Expectation
 from turnout.domain.plan import Plan
 from turnout.ports import FlagRecord
-from turnout.strategies import RolloutSpec, compile_plan
+from turnout.strategies import UNKNOWN_STABLE, RolloutSpec, compile_plan
 
 if TYPE_CHECKING:
     from turnout.analysis.foresight import StageOutlook
 
 _PATIENCE = 2.0
 """Seconds to wait for an API that validation can do without."""
-
-UNKNOWN_STABLE = "(stable)"
-"""Stands for the stable variant where it is not known; no variant can have this name."""
-
 
 FilesArgument = Annotated[
     list[str], typer.Argument(metavar="FILE...", help="Rollout or flag files; - reads standard input.")
@@ -107,7 +103,7 @@ def _finding(session: Session, source: str, offline: bool) -> Finding:
 
 def _rollout_finding(session: Session, document: Document, offline: bool) -> Finding:
     spec = read_spec(document)
-    compiled, problems, note = compile_plan(spec, UNKNOWN_STABLE), tuple[Problem, ...](), ""
+    compiled, problems, note = _compiled(document, spec, UNKNOWN_STABLE), tuple[Problem, ...](), ""
     if not offline:
         try:
             with session.api(_PATIENCE) as api:

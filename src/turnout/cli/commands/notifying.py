@@ -18,7 +18,6 @@ from rich.text import Text
 from turnout.adapters.notifiers import StdoutNotifier, notifier_of
 from turnout.cli.command import command
 from turnout.cli.commands.arguments import FileArgument
-from turnout.cli.commands.files import UNKNOWN_STABLE
 from turnout.cli.documents import load, read_spec
 from turnout.cli.failures import ExitCode, usage
 from turnout.cli.session import Session
@@ -26,7 +25,7 @@ from turnout.domain.channels import Channel, Stdout
 from turnout.domain.errors import Unavailable
 from turnout.domain.notices import Notice, trial_notice
 from turnout.ports import Notifier
-from turnout.strategies import compile_plan
+from turnout.strategies import UNKNOWN_STABLE, compile_plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "segment": "decided by segment {name}, whose condition holds",
     "holdout": "decided by holdout {name}, which no rollout includes: the stable variant",
     "layer": "decided by layer {name}, in whose other part the user is: the stable variant",
+    "exposure": "decided by the test, which does not include the user: the stable variant",
     "static": "everybody gets the same variant",
 }
 

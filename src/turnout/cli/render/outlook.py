@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from turnout.cli.render.words import count, gives, number, span, table
+from turnout.domain.experiments import Experiment
 from turnout.domain.metrics import metric_of
 from turnout.domain.plan import Gate, Plan
 
@@ -112,8 +113,16 @@ def _cells(one: Foreseen) -> tuple[str, ...]:
     if found.unknown:
         return "–", "–", found.unknown, "–"
     needs = ("watched", "–") if one.role == "guardrail" else (_after(found.after), _rounded(found.users))
+    if one.gate.experiment is not None:
+        return *needs, _effects(one.gate.experiment), "–"
     caught = "nothing in time" if found.smallest is None else _value(one.gate, found.smallest)
     return *needs, caught, "–" if found.twice is None else f"after {span(found.twice)}"
+
+
+def _effects(trial: Experiment) -> str:
+    """The effects that the sample of a test is made for."""
+    told = [f"{one.metric} by {one.smallest_effect:g}" for one in trial.improving if one.smallest_effect is not None]
+    return ", ".join(told) or "–"
 
 
 def _after(time: timedelta | None) -> str:

@@ -10,10 +10,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from turnout.cli.render.words import count, gives, minute, moment, spaced, span, table
+from turnout.cli.render.words import count, gives, minute, moment, percent, spaced, span, table
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.channels import Channel
+from turnout.domain.experiments import Experiment
 from turnout.domain.plan import SAMPLE_RATIO, Gate, Plan, Stage, Undecided
+from turnout.domain.routing import Resolver
 from turnout.domain.windows import next_open
 
 ACTS: dict[Undecided, str] = {
@@ -56,20 +58,33 @@ def total(plan: Plan) -> timedelta:
 
 def headline(plan: Plan) -> str:
     """The plan in one sentence."""
+    trial = trial_of(plan)
+    if trial is not None:
+        return (
+            f"{spaced(plan.strategy)} of {plan.flag}: {', '.join(trial.treatments)} versus {trial.control}, "
+            f"{trial.sample:,} users, {span(total(plan))} at the most"
+        )
     return (
         f"{spaced(plan.strategy)} of {plan.flag} from {plan.stable} to {plan.candidate}: "
         f"{count(len(plan.stages), 'stage')}, {span(total(plan))} at the least"
     )
 
 
+def trial_of(plan: Plan) -> Experiment | None:
+    """The test that ``plan`` is about, if it is one."""
+    return next((gate.experiment for stage in plan.stages for gate in stage.gates if gate.experiment), None)
+
+
 def plan_view(plan: Plan, start: datetime) -> RenderableType:
     """The stages with their dates, what is asked of them, and what happens when it is not met."""
     parts: list[RenderableType] = [Text(headline(plan), style="bold"), Text(), _stages(schedule(plan, start))]
+    parts += [Text(line) for line in _arms(plan)]
     for title, lines in (
         ("Gates, asked at the end of a stage:", _asked(plan, [stage.gates for stage in plan.stages])),
         ("Guardrails, watched all the time:", _asked(plan, [stage.guardrails for stage in plan.stages])),
         ("Moves forward within:", _times(plan)),
         ("When a stage cannot be decided by its deadline:", _undecided(plan.stages[0])),
+        ("Router:", _routed(plan)),
     ):
         if lines or title not in _ONLY_IF_ANY:
             parts += [Text(), Text(title), *(Text(f"  {line}") for line in lines or ["none"])]
@@ -83,7 +98,7 @@ def _told(channel: Channel) -> str:
     return f"{channel.label}: {events}"
 
 
-_ONLY_IF_ANY = frozenset({"Moves forward within:"})
+_ONLY_IF_ANY = frozenset({"Moves forward within:", "Router:"})
 
 
 def _times(plan: Plan) -> list[str]:
@@ -96,6 +111,19 @@ def _times(plan: Plan) -> list[str]:
     return lines + ([f"begins on {minute(plan.start_at)}"] if plan.start_at is not None else [])
 
 
+def _arms(plan: Plan) -> Iterator[str]:
+    """The shares of a test, whom it includes, and what follows its winner."""
+    trial, stage = trial_of(plan), plan.stages[0]
+    if trial is None:
+        return
+    shares = ", ".join(f"{arm} {percent(weight / TOTAL)}" for arm, weight in trial.arms.items())
+    yield ""
+    yield f"Arms: {shares} of {percent(stage.exposed / TOTAL)} of all users."
+    ends = {"return": "everybody gets {}", "stay": "the shares stay", "adopt": "it becomes stable"}
+    then = "; then a gradual rollout ships it" if plan.follow_up is not None else ""
+    yield f"After a winner: {ends[plan.end].format(plan.stable)}{then}."
+
+
 def _stages(dates: Sequence[StageDate]) -> Table:
     grid = table(
         "stage", "share", "hold", "from (earliest)", "to (earliest)", "first needs", "failed gate", right=("share",)
@@ -103,7 +131,7 @@ def _stages(dates: Sequence[StageDate]) -> Table:
     shown = minute if all(date.stage.hold >= timedelta(hours=1) for date in dates) else moment
     for number, date in enumerate(dates, 1):
         grid.add_row(
-            str(number),
+            f"{number} {_name(date.stage)}".strip(),
             gives(date.stage, date.share),
             span(date.stage.hold),
             shown(date.begins),
@@ -112,6 +140,24 @@ def _stages(dates: Sequence[StageDate]) -> Table:
             failed_gate(date.stage, number == 1),
         )
     return grid
+
+
+def _name(stage: Stage) -> str:
+    """The stage's name where it says more than its share."""
+    shares = {f"{weight / 1000:g} %" for weight in stage.weights.values()}
+    return "" if stage.name in shares else stage.name
+
+
+def _routed(plan: Plan) -> list[str]:
+    """What a router does, if there is one."""
+    if plan.router is None or isinstance(plan.router, Resolver):
+        return []
+    lines = [f"{plan.router.kind}: every change of traffic goes to it; what it does otherwise is set right"]
+    previews: dict[str, list[int]] = {}
+    for number, stage in enumerate(plan.stages, 1):
+        if stage.preview is not None:
+            previews.setdefault(f"preview: {stage.preview}", []).append(number)
+    return lines + [text + _where(found, len(plan.stages)) for text, found in previews.items()]
 
 
 def needs(stage: Stage) -> str:
@@ -159,12 +205,31 @@ def gate_line(gate: Gate) -> str:
 
 
 def _sample(gate: Gate) -> Iterator[str]:
-    if gate.source.kind != "outcomes":
+    if gate.experiment is not None:
+        yield from _trial(gate.experiment)
+        return
+    if gate.source.kind == "router":
+        yield f"read from {gate.source.router.kind}"
+    elif gate.source.kind != "outcomes":
         yield f"from {gate.source.kind} at {gate.source.url}"
     elif gate.metric != SAMPLE_RATIO and gate.score is None:
         yield f"from {count(gate.min_samples, 'outcome')} of {count(gate.min_units, 'user')}"
     if gate.score is None and gate.source.kind == "outcomes":
         yield _certainty(gate)
+
+
+def _trial(trial: Experiment) -> Iterator[str]:
+    """How many users a test takes, how sure it is, and what it asks of each metric."""
+    yield f"from {trial.sample:,} users of all arms"
+    yield f"error rate {trial.significance:g}, power {trial.power:g}"
+    if len(trial.looks) > 1:
+        looks = ", ".join(percent(look) for look in trial.looks)
+        yield f"looks at {looks} of the sample ({spaced(trial.spending)})"
+    for metric in trial.metrics:
+        if metric.goal == "not_worse":
+            yield f"{metric.metric} not worse by more than {metric.margin or 0:g}"
+        elif metric.smallest_effect is not None:
+            yield f"{metric.metric} better, {metric.smallest_effect:g} matters"
 
 
 def _certainty(gate: Gate) -> str:
