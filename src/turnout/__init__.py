@@ -7,7 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from turnout.client import Assignment, Served, Status, Turnout
+    from turnout.client import (
+        Answer,
+        Assignment,
+        ErrorBreaker,
+        Policy,
+        QualityBreaker,
+        Served,
+        Status,
+        Turnout,
+    )
     from turnout.domain.errors import (
         CommandRefused,
         Conflict,
@@ -23,13 +32,17 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Answer",
     "Assignment",
     "CommandRefused",
     "Conflict",
+    "ErrorBreaker",
     "Forbidden",
     "InvalidInput",
     "NotFound",
+    "Policy",
     "Problem",
+    "QualityBreaker",
     "RolloutOpen",
     "Served",
     "SourceError",
@@ -40,7 +53,9 @@ __all__ = [
     "Unavailable",
 ]
 
-_CLIENT: Final = frozenset({"Assignment", "Served", "Status", "Turnout"})
+_CLIENT: Final = frozenset(
+    {"Answer", "Assignment", "ErrorBreaker", "Policy", "QualityBreaker", "Served", "Status", "Turnout"}
+)
 
 
 def __getattr__(name: str) -> object:

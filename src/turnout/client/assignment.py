@@ -49,6 +49,8 @@ class Status:
     ``late`` (past their time limit), ``unjudged`` (comparing or scoring failed), ``unserved`` (no such system).
     ``rejected`` counts, by metric, values of accepted outcomes outside the bounds that the rollout's spec declares:
     they count for nothing, the rest of their outcomes does.
+    ``calls`` counts guarded calls by the reason of their answer (see `turnout.Answer`), ``failed`` ones, which gave
+    none, and ``unscored``: scorers that failed, or were not asked in time. ``breakers`` has those that are not closed.
     """
 
     state: State
@@ -64,3 +66,5 @@ class Status:
     drops: Mapping[str, int] = field(default_factory=dict[str, int])
     shadows: Mapping[str, int] = field(default_factory=dict[str, int])
     rejected: Mapping[str, int] = field(default_factory=dict[str, int])
+    calls: Mapping[str, int] = field(default_factory=dict[str, int])
+    breakers: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +49,7 @@ class _Job:
     context: contextvars.Context
     queued: float
     limit: float
+    shed: Callable[[], None] | None = None
     deadline: float = 0.0
 
 
@@ -90,21 +91,25 @@ class Background:
         """In a forked child: nothing runs, no thread exists."""
         self._begin()
 
-    def submit(self, call: Call, then: Then, limit_s: float | None = None) -> bool:
+    def submit(
+        self, call: Call, then: Then, limit_s: float | None = None, shed: Callable[[], None] | None = None
+    ) -> bool:
         """Run the blocking ``call`` on a thread and give ``then`` what came of it; False when it was shed.
 
-        ``limit_s`` takes the place of the usual limit.
+        ``limit_s`` takes the place of the usual limit. ``shed`` is called when it is shed later, having waited in vain.
         """
         now = time.monotonic()
         limit = self._limit if limit_s is None else limit_s
         with self._changed:
-            self._shed_stale(now)
-            if not self._has_room():
+            stale = self._shed_stale(now)
+            room = self._has_room()
+            if room:
+                self._queue.append(_Job(call, then, contextvars.copy_context(), now, limit, shed))
+                self._changed.notify_all()
+            else:
                 self.counts.shed += 1
-                return False
-            self._queue.append(_Job(call, then, contextvars.copy_context(), now, limit))
-            self._changed.notify_all()
-        return True
+        _tell_shed(stale)
+        return room
 
     def spawn(self, call: Callable[[], Awaitable[object]], then: Then, limit_s: float | None = None) -> bool:
         """Run the coroutine function ``call`` on the running event loop; False when it was shed.
@@ -138,8 +143,10 @@ class Background:
         with self._changed:
             self._stopped = True
             self.counts.shed += len(self._queue)
+            waiting = list(self._queue)
             self._queue.clear()
             self._changed.notify_all()
+        _tell_shed(waiting)
 
     def _has_room(self) -> bool:
         """Whether a thread is free for one more call, can be started, or may be waited for."""
@@ -249,10 +256,12 @@ class Background:
             self._changed.notify_all()
         return True
 
-    def _shed_stale(self, now: float) -> None:
+    def _shed_stale(self, now: float) -> list[_Job]:
+        stale: list[_Job] = []
         while self._queue and now - self._queue[0].queued > self._queue[0].limit:
-            self._queue.popleft()
+            stale.append(self._queue.popleft())
             self.counts.shed += 1
+        return stale
 
 
 async def _outcome_of(call: Callable[[], Awaitable[object]]) -> Done:
@@ -280,6 +289,12 @@ def _tell(then: Then, done: Done) -> None:
         then(done)
     except Exception:
         _log.exception("what follows a background call failed")
+
+
+def _tell_shed(jobs: Iterable[_Job]) -> None:
+    for job in jobs:
+        if job.shed is not None:
+            job.shed()
 
 
 def told(error: BaseException) -> str:

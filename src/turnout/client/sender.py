@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from turnout.client.backoff import Backoff
 from turnout.client.http import Endpoint
 from turnout.client.intake import Accepted, Later, Refused, Verdict, judge
+from turnout.client.outcomes import Draft
 from turnout.domain.outcomes import Outcome
 
 INTAKE: Final = "/v1/outcomes"
@@ -43,7 +44,7 @@ class Sender:
     def _begin(self) -> None:
         # Reentrant: a destructor that reports may run while this very thread holds the lock.
         self._changed = threading.Condition(threading.RLock())
-        self._queue: deque[Outcome] = deque()
+        self._queue: deque[Outcome | Draft] = deque()
         self._in_flight = 0
         self._flushing = 0
         self._flushes = 0
@@ -65,8 +66,8 @@ class Sender:
         """How many outcomes are not delivered yet."""
         return len(self._queue) + self._in_flight
 
-    def put(self, outcome: Outcome) -> bool:
-        """Queue ``outcome``; False after ``stop``."""
+    def put(self, outcome: Outcome | Draft) -> bool:
+        """Queue ``outcome``; False after ``stop``. A draft that makes no outcome is dropped when its turn comes."""
         with self._changed:
             if self._stopping:
                 self._drop("closed", 1)
@@ -145,7 +146,7 @@ class Sender:
                 if not self._pause(Later(str(error), None)):
                     return
 
-    def _next_batch(self) -> list[Outcome]:
+    def _next_batch(self) -> list[Outcome | Draft]:
         """Wait for a batch, or for a few outcomes that have waited long enough; nothing at the end."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._queue) or self._stopping)
@@ -157,9 +158,20 @@ class Sender:
     def _due(self) -> bool:
         return len(self._queue) >= BATCH or self._flushing > 0 or self._stopping
 
-    def _deliver(self, http: httpx.Client, batch: list[Outcome]) -> None:
+    def _made(self, batch: Sequence[Outcome | Draft]) -> list[Outcome]:
+        """The outcomes of ``batch``, without the drafts that are none."""
+        made: list[Outcome] = []
+        for one in batch:
+            try:
+                made.append(one.outcome() if isinstance(one, Draft) else one)
+            except ValueError as error:
+                self._settle(1, "invalid", f"{type(error).__name__}: {error}")
+        return made
+
+    def _deliver(self, http: httpx.Client, batch: Sequence[Outcome | Draft]) -> None:
         """Send ``batch`` until each of its outcomes is accepted or refused, or the client stops."""
-        pieces = [batch]
+        made = self._made(batch)
+        pieces = [made] if made else []
         while pieces:
             piece = pieces.pop()
             match self._send(http, piece):

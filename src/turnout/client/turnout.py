@@ -6,47 +6,47 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast, overload
 from weakref import finalize
 
-from turnout.adapters.geo import Places, located, open_places
+from turnout.adapters.geo import Places, located
 from turnout.client import lifecycle
+from turnout.client.answer import Answer
 from turnout.client.assignment import Assignment, Status
+from turnout.client.background import Background
+from turnout.client.calling import call_awaiting, call_blocking, is_async
 from turnout.client.comparing import Compare
+from turnout.client.crew import Crew
 from turnout.client.current import Current, OnChange, OnState, Resolves
-from turnout.client.disk import Cache, cache_file, default_folder
+from turnout.client.disk import Cache
 from turnout.client.feed import Feed
 from turnout.client.flagfile import read_flag_file
-from turnout.client.http import Endpoint, endpoint
+from turnout.client.guarding import Guard, Guarding
+from turnout.client.http import endpoint
 from turnout.client.outcomes import outcome, subject
 from turnout.client.sender import Sender
+from turnout.client.settings import DEFAULT_URL, CacheDir, cache_path, check, places_of
 from turnout.client.shadowing import Score, Served, Shadowing, Terms
 from turnout.client.typed import TypedReads
 from turnout.domain.bound import NOTHING, Bound
-from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.flags import Comparator
+from turnout.guards.policy import Policy
 from turnout.resolver import Resolution
 from turnout.resolver.conditions import Attributes
 
-DEFAULT_URL: Final = "http://127.0.0.1:8080"
-
 Listener = TypeVar("Listener")
 AnySystem = TypeVar("AnySystem")
+Given = TypeVar("Given")
+
+SCORING: Final = 4
+"""How many answers are scored in the background at a time."""
 
 _log = logging.getLogger("turnout.client")
 # Half the time of calling the class, on the path that every request takes.
 _assign: Final = cast("Callable[[type[Assignment], tuple[object, ...]], Assignment]", tuple.__new__)
-
-
-class CacheDir(Enum):
-    """Where the last good flags are kept, other than a folder of the caller's."""
-
-    PLATFORM = "platform"
 
 
 class Turnout(TypedReads):
@@ -79,6 +79,7 @@ class Turnout(TypedReads):
         shadow_places: int = 8,
         shadow_timeout: float = 10.0,
         geo: str | os.PathLike[str] | Places | None = None,
+        score_timeout: float = 30.0,
         environ: Mapping[str, str] | None = None,
         flags_file: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -91,26 +92,30 @@ class Turnout(TypedReads):
         streams do not get through, flags are polled every ``poll_every`` seconds, and the stream is tried every
         ``stream_every`` seconds. At most ``shadow_places`` candidates answer in the background at a time, each for at
         most ``shadow_timeout`` seconds. ``geo`` is a MaxMind DB file, by default TURNOUT_GEO_DATABASE if that is set:
-        for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. ``environ`` is what
-        may override flags in this process, by default its environment as it is now (see docs/configuration.md).
-        ``flags_file``, by default TURNOUT_FLAGS_FILE if that is set, has the flags to serve while, or where, the
-        controller has none. Raises InvalidInput when a setting cannot work; an absent controller is no error.
+        for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. Slow scorers of
+        guarded calls have ``score_timeout`` seconds for an answer. ``environ`` is what may override flags in this
+        process, by default its environment as it is now (see docs/configuration.md). ``flags_file``, by default
+        TURNOUT_FLAGS_FILE if that is set, has the flags to serve while, or where, the controller has none. Raises
+        InvalidInput when a setting cannot work; an absent controller is no error.
         """
         super().__init__()
-        _check(queue_size=queue_size, poll_every=poll_every, stream_every=stream_every)
-        _check(shadow_places=shadow_places, shadow_timeout=shadow_timeout)
+        check(queue_size=queue_size, poll_every=poll_every, stream_every=stream_every)
+        check(shadow_places=shadow_places, shadow_timeout=shadow_timeout, score_timeout=score_timeout)
         url = url or os.environ.get("TURNOUT_URL") or DEFAULT_URL
         controller = endpoint(url, token or os.environ.get("TURNOUT_TOKEN") or None, timeout)
-        self._places: Final = _places(geo)
+        self._places: Final = places_of(geo)
         beneath = read_flag_file(flags_file or os.environ.get("TURNOUT_FLAGS_FILE") or None)
         self._current: Final = Current(controller.url, os.environ if environ is None else environ, beneath)
-        cache = Cache(_cache_path(cache_dir, controller))
+        cache = Cache(cache_path(cache_dir, controller))
         self._feed: Final = Feed(controller, self._current, cache, poll_every, stream_every)
         self._sender: Final = Sender(controller, queue_size)
         self._shadowing: Final = Shadowing(self._sender, shadow_places, shadow_timeout)
+        self._guarding: Final = Guarding(self._sender, Background(SCORING, score_timeout, waiting=queue_size))
+        self._crew: Final = Crew()
         self._waking = threading.Lock()
         self._closed = False
-        self._forgotten: Final = finalize(self, _abandon, self._feed, self._sender, self._shadowing)
+        background = (self._feed, self._sender, self._shadowing, self._guarding, self._crew)
+        self._forgotten: Final = finalize(self, _abandon, *background)
         self._forgotten.atexit = False
         lifecycle.opened(self)
         kept = cache.load()
@@ -193,6 +198,98 @@ class Turnout(TypedReads):
             self._sender.drop("invalid", f"{type(error).__name__}: {error}")
             return False
 
+    def guard(
+        self,
+        flag: str,
+        policy: Policy | None = None,
+        /,
+        *,
+        accept: Callable[..., object] | None = None,
+        measure: Mapping[str, Callable[..., float]] | None = None,
+        score: Mapping[str, Callable[..., float]] | None = None,
+        compare: Compare | Comparator | None = None,
+    ) -> None:
+        """Say how calls of ``flag`` are guarded and what their answers are worth; its breakers begin anew.
+
+        ``policy`` has the time limit, the breakers and the estimate of the cost (`Policy`'s defaults unless given).
+        ``accept`` tells whether an answer is one: another one counts as an error. ``measure`` and ``score`` have
+        functions by metric (``quality``, ``satisfaction``, ``cost``, or any other) that make a number of an answer:
+        the quick ones in ``measure`` are called at once, the slow ones in ``score`` in the background. They go before
+        the numbers of these names that an answer carries itself, as attributes or as keys. All these functions take the
+        answer first, and by name whichever arguments of the call they ask for. ``compare`` is how answers are compared
+        when a rollout is in shadow, see `shadow`.
+        """
+        self._guarding.guard(flag, Guard(policy or Policy(), accept, measure or {}, score or {}, compare))
+
+    @overload
+    def call(  # pyright: ignore[reportOverlappingOverload] - a coroutine function is a function: the first that fits
+        self,
+        flag: str,
+        unit: str,
+        systems: Mapping[str, Callable[..., Coroutine[Any, Any, Given]]],
+        /,
+        *,
+        attributes: Attributes | None = None,
+        **arguments: Any,
+    ) -> Coroutine[Any, Any, Answer[Given]]: ...
+
+    @overload
+    def call(
+        self,
+        flag: str,
+        unit: str,
+        systems: Mapping[str, Callable[..., Given]],
+        /,
+        *,
+        attributes: Attributes | None = None,
+        **arguments: Any,
+    ) -> Answer[Given]: ...
+
+    def call(
+        self,
+        flag: str,
+        unit: str,
+        systems: Mapping[str, Callable[..., Any]],
+        /,
+        *,
+        attributes: Attributes | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """Call the system that the unit is assigned, under protection, and report how it went; see `Answer`.
+
+        ``systems`` has a function by variant, which is called with ``arguments``. With coroutine functions the call has
+        to be awaited: ``answer = await turnout.call(…)``; otherwise it gives the answer. When the assigned system
+        fails, takes longer than the policy's time limit, or may not be called, stable answers. With a time limit plain
+        functions run on another thread, with the present context variables. ``attributes`` are what the flag's rules
+        ask for. The rest is as `guard` says.
+
+        Raises whatever stable raises, or a TimeoutError when it takes too long; InvalidInput when ``systems`` has
+        nothing to answer with.
+        """
+        assignment = self._assigned(flag, unit, attributes)
+        if is_async(systems):
+            return call_awaiting(self._guarding, self._shadowing.spawn, assignment, systems, arguments)
+        return call_blocking(self._guarding, self._crew, self._shadowing.submit, assignment, systems, arguments)
+
+    def call_async(
+        self,
+        flag: str,
+        unit: str,
+        systems: Mapping[str, Callable[..., Awaitable[Given]]],
+        /,
+        *,
+        attributes: Attributes | None = None,
+        **arguments: Any,
+    ) -> Coroutine[Any, Any, Answer[Given]]:
+        """Like `call`, with functions that give something to await, even if they are no coroutine functions."""
+        assignment = self._assigned(flag, unit, attributes)
+        return call_awaiting(self._guarding, self._shadowing.spawn, assignment, systems, arguments)
+
+    def _assigned(self, flag: str, unit: str, attributes: Attributes | None) -> Assignment:
+        _, variant, value, reason, _, error, metadata = self.evaluate(flag, unit, attributes or {})
+        generation, decided_by = metadata.get("generation"), metadata.get("decidedBy")
+        return _assign(Assignment, (flag, variant, value, reason, unit, generation, error, decided_by, metadata))
+
     def shadow(
         self,
         assignment: Assignment,
@@ -267,6 +364,8 @@ class Turnout(TypedReads):
             drops=drops,
             shadows=self._shadowing.counts,
             rejected=dict(sender.rejected),
+            calls=self._guarding.counts,
+            breakers=self._guarding.circuits,
         )
 
     def wait_ready(self, timeout: float | None = None) -> bool:
@@ -290,8 +389,8 @@ class Turnout(TypedReads):
     def close(self, timeout: float = 2.0) -> None:
         """Deliver the outcomes, for at most ``timeout`` seconds, and stop the threads. Evaluation goes on working.
 
-        Half of the time is for candidates that still answer in the background. Outcomes that could not be delivered are
-        lost, counted and logged. Closing again does nothing.
+        Half of the time is for what still runs in the background: candidates in shadow, and slow scorers. Outcomes that
+        could not be delivered are lost, counted and logged. Closing again does nothing.
         """
         with self._waking:
             if self._closed:
@@ -302,6 +401,8 @@ class Turnout(TypedReads):
         self._feed.stop()
         end = time.monotonic() + timeout
         self._shadowing.close(timeout / 2)
+        self._guarding.close(max(0.0, end - timeout / 2 - time.monotonic()))
+        self._crew.stop()
         self._sender.flush(max(0.0, end - time.monotonic()))
         self._sender.stop()
         for thread in (self._feed, self._sender):
@@ -314,6 +415,8 @@ class Turnout(TypedReads):
         self._feed.after_fork()
         self._sender.after_fork()
         self._shadowing.after_fork()
+        self._guarding.after_fork()
+        self._crew.after_fork()
         self._current.snapshot = _Asleep(self._current.snapshot, self._wake)
 
     def __enter__(self) -> Self:
@@ -353,10 +456,12 @@ class _Asleep:
         return self.snapshot.resolve(key, unit, attributes)
 
 
-def _abandon(feed: Feed, sender: Sender, shadowing: Shadowing) -> None:
+def _abandon(feed: Feed, sender: Sender, shadowing: Shadowing, guarding: Guarding, crew: Crew) -> None:
     """The client was forgotten without being closed."""
     feed.abandon()
     shadowing.stop()
+    guarding.stop()
+    crew.stop()
     sender.finish()
 
 
@@ -368,30 +473,3 @@ def _listen(listeners: list[Listener], listener: Listener) -> Callable[[], None]
             listeners.remove(listener)
 
     return remove
-
-
-def _check(**settings: float) -> None:
-    """Raise InvalidInput for settings that are not above zero."""
-    wrong = [
-        Problem(name, "must be above 0", "leave it out for the default", repr(value))
-        for name, value in settings.items()
-        if not value > 0
-    ]
-    if wrong:
-        raise InvalidInput(wrong)
-
-
-def _places(geo: str | os.PathLike[str] | Places | None) -> Places | None:
-    geo = geo or os.environ.get("TURNOUT_GEO_DATABASE") or None
-    return open_places(geo) if geo is None or isinstance(geo, str | os.PathLike) else geo
-
-
-def _cache_path(cache_dir: str | os.PathLike[str] | CacheDir | None, controller: Endpoint) -> Path | None:
-    if cache_dir is None:
-        return None
-    try:
-        folder = default_folder() if isinstance(cache_dir, CacheDir) else Path(cache_dir)
-        return cache_file(folder, controller.url)
-    except RuntimeError:
-        _log.info("this user has no home folder: flags are not kept on disk; pass cache_dir to keep them")
-        return None

@@ -29,8 +29,9 @@ class Outcome(Frozen):
     published at intake counts. ``latency_ms`` is in milliseconds, ``cost`` in the caller's currency; ``quality``
     and ``satisfaction`` are on the caller's scale. ``values`` holds any further number by metric name.
     ``decided_by`` is what the evaluation's metadata says under ``decidedBy``: outcomes of units that a rule, a holdout,
-    a layer or an emergency stop served are kept, but were not drawn by the traffic and count for no comparison. In
-    ``mode`` shadow the answer was served to nobody.
+    a layer or an emergency stop served are kept, but were not drawn by the traffic and count for no comparison; nor
+    does what stable answered in another variant's place (``fallback:<reason>``). In ``mode`` shadow the answer was
+    served to nobody.
     """
 
     id: Text = Field(max_length=200)
@@ -53,9 +54,9 @@ class Outcome(Frozen):
         """Whether the flag's traffic decided, so that the outcome counts for its statistics.
 
         Not so where a prerequisite, a rule, a holdout, a layer, the environment or an emergency stop did: but for the
-        last two they are told by name, as ``rule:staff``. Segments are traffic, and so is what goes to one arm alone
-        (``static``) and what a split has no arm for (``default``). A shadow is drawn by its own sample, whatever served
-        the user.
+        last two they are told by name, as ``rule:staff``, and likewise a guarded call's fallback, as
+        ``fallback:breaker_open``. Segments are traffic, and so is what goes to one arm alone (``static``) and what a
+        split has no arm for (``default``). A shadow is drawn by its own sample, whatever served the user.
         """
         if self.mode == "shadow" or self.decided_by is None or self.segment is not None:
             return True

@@ -82,6 +82,9 @@ class Change:
     open_for: timedelta = timedelta()
 
 
+OnChange = Callable[[Change], None]
+
+
 class Breaker:
     """Lets calls pass while ``meter`` is content; see the module. Safe to share between threads.
 
@@ -94,7 +97,7 @@ class Breaker:
         recovery: Recovery | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        on_change: Callable[[Change], None] | None = None,
+        on_change: OnChange | None = None,
     ) -> None:
         self._meter: Final = meter
         self._recovery: Final = recovery or Recovery()
@@ -103,6 +106,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._circuit = Circuit.CLOSED
         self._epoch = 0
+        self._usual = Permit(0, probe=False)
         self._until = 0.0
         self._closed_at = -float("inf")
         self._trips = 0
@@ -127,7 +131,7 @@ class Breaker:
         change = None
         with self._lock:
             if self._circuit is Circuit.CLOSED:
-                return Permit(self._epoch, probe=False)
+                return self._usual
             now = self._clock()
             if self._circuit is Circuit.OPEN:
                 if now < self._until:
@@ -199,6 +203,7 @@ class Breaker:
         change = Change(self._circuit, after, why, open_for)
         self._circuit = after
         self._epoch += 1
+        self._usual = Permit(self._epoch, probe=False)
         self._probing, self._probed = [], []
         self._meter.reset()
         return change

@@ -13,7 +13,7 @@ import pytest
 from tests.integration.api.harness import FLAG, FLAGS, Api, eventually, running
 from tests.integration.client.conftest import Connect
 from tests.integration.stores.builders import a_move, a_plan, a_rollout
-from turnout import Turnout
+from turnout import Policy, Turnout
 from turnout.adapters.settings import Token
 from turnout.adapters.sql import open_stores
 from turnout.client.sender import Sender
@@ -71,6 +71,29 @@ async def test_outcomes_are_kept(api: Api, connect: Connect) -> None:
     repeated = {"id": "of-user-1", "flag": "half", "variant": "a", "unit": "user-1", "ok": True}
     receipt = (await api.http.post("/v1/outcomes", json={"outcomes": [repeated]})).json()
     assert receipt == {"accepted": 0, "duplicates": 1, "unknown": 0, "rejected": {}}
+
+
+async def test_fallbacks_count_in_no_comparison(api: Api, connect: Connect) -> None:
+    """Stable is compared by the users drawn for it, not by those whom the candidate has failed."""
+    client = await asyncio.to_thread(connect, api.url)
+    client.guard("half", Policy(errors=None))
+
+    async def good() -> str:
+        return "fine"
+
+    async def bad() -> str:
+        raise ConnectionError
+
+    answers = [await client.call("half", user, {"a": good, "b": bad}) for user in USERS]
+    drawn = {variant: sum(a.assignment.variant == variant for a in answers) for variant in ("a", "b")}
+    assert drawn["b"] == sum(a.reason == "error_fallback" for a in answers) > 0
+    assert await asyncio.to_thread(client.flush, 20)
+    assert client.status.sent == 200 + drawn["b"]
+    stats = await api.services.outcomes.stats("half", answers[0].assignment.generation or 0, "error_rate")
+    assert {arm: (of.units, of.hits) for arm, of in stats.items()} == {
+        "a": (drawn["a"], 0),
+        "b": (drawn["b"], drawn["b"]),
+    }
 
 
 async def test_what_the_api_refuses_or_does_not_know_is_counted(api: Api, connect: Connect) -> None:

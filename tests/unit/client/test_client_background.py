@@ -7,6 +7,7 @@ import contextvars
 import os
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -30,6 +31,22 @@ class Box:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.done) >= number, 10)
             return list(self.done)
+
+
+@pytest.fixture(autouse=True)
+def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No thread is left to the tests of others."""
+    made: list[Background] = []
+    begin = Background._begin
+
+    def begun(background: Background) -> None:
+        made.append(background)
+        begin(background)
+
+    monkeypatch.setattr(Background, "_begin", begun)
+    yield
+    for background in made:
+        background.stop()
 
 
 @pytest.fixture
@@ -155,3 +172,22 @@ def test_a_forked_child_starts_empty(box: Box) -> None:
         os._exit(0 if taken and box.wait(1)[0].answer == "child" and not background.counts.shed else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     release.set()
+
+
+def test_who_waited_in_vain_is_told(box: Box) -> None:
+    """A call that is shed after it was taken says so, once: too old when the next one comes, or at the end."""
+    background, begun, release = Background(places=1, limit_s=10, waiting=5), threading.Event(), threading.Event()
+    told: list[str] = []
+    assert background.submit(lambda: begun.set() or release.wait(20), box)
+    assert begun.wait(10)
+    assert background.submit(lambda: 1, box, 0.01, shed=lambda: told.append("old"))
+    time.sleep(0.05)
+    assert background.submit(lambda: 2, box, shed=lambda: told.append("last"))
+    assert told == ["old"]
+    background.stop()
+    assert told == ["old", "last"]
+    assert not background.submit(lambda: 3, box, shed=lambda: told.append("never taken"))
+    release.set()
+    assert [done.answer for done in box.wait(1)] == [True]
+    assert told == ["old", "last"]
+    assert background.counts.shed == 3

@@ -15,6 +15,7 @@ import pytest
 
 from turnout import Assignment, Served
 from turnout.client.http import endpoint
+from turnout.client.outcomes import Draft
 from turnout.client.sender import Sender
 from turnout.client.shadowing import Shadowing, Terms, shadow_of
 from turnout.domain.outcomes import Outcome
@@ -32,10 +33,10 @@ class Kept(Sender):
         self.kept: list[Outcome] = []
         self._news = threading.Condition()
 
-    def put(self, outcome: Outcome) -> bool:
+    def put(self, outcome: Outcome | Draft) -> bool:
         """Keep it."""
         with self._news:
-            self.kept.append(outcome)
+            self.kept.append(outcome.outcome() if isinstance(outcome, Draft) else outcome)
             self._news.notify_all()
         return True
 

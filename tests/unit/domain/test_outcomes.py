@@ -15,6 +15,7 @@ from turnout.domain.outcomes import Outcome
         ("static", True),
         ("default", True),
         ("rule:staff", False),
+        ("fallback:breaker_open", False),
         ("segment:berlin", True),
         ("holdout:everyone", False),
         ("layer:search", False),
