@@ -32,6 +32,7 @@ from turnout.domain.model import Frozen
 from turnout.domain.problems import problems_of, suggestion
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_PREFIX: Final = re.compile(r"[A-Z][A-Z0-9_]{0,48}_")
 # The first two change the path of a URL, the last one is no ordinary property in JavaScript.
 _RESERVED: Final = frozenset({".", "..", "__proto__"})
 
@@ -66,6 +67,12 @@ def _as_number(value: Decimal) -> int | float:
 def _seed(value: object) -> object:
     if isinstance(value, str) and not (value.isascii() and value.isprintable() and 0 < len(value) <= 200):
         raise ValueError("is not a seed; use 1 to 200 printable ASCII characters: engines hash others differently")
+    return value
+
+
+def _prefix(value: object) -> object:
+    if isinstance(value, str) and (not _PREFIX.fullmatch(value) or value.startswith("TURNOUT_")):
+        raise ValueError("is not a prefix; use capitals, digits and _ with a _ at the end, such as LIGHTRAG_")
     return value
 
 
@@ -160,7 +167,10 @@ class Flag(Frozen):
     first of ``rules`` whose condition holds decides; otherwise ``serve`` or ``split`` (percentages), or ``stable`` when
     neither is given. Below the rules, a ``holdout`` and what lies outside the flag's part of a ``layer`` get the stable
     variant, whatever a rollout does. ``seed`` replaces the key in the hash; flags with the same seed expose the same
-    units first. A flag that is not ``enabled`` gives every caller its own default. Raises ValidationError.
+    units first. Where another flag does not give the variant that ``requires`` names for it, the stable variant is
+    served, whatever the rules say. ``env_prefix`` begins the variables by which the environment of a process may set
+    the flag there, see `turnout.domain.bound`. A flag that is not ``enabled`` gives every caller its own default.
+    Raises ValidationError.
     """
 
     key: Name
@@ -172,6 +182,8 @@ class Flag(Frozen):
     holdout: Holdout | None = None
     layer: Layer | None = None
     seed: Annotated[str | None, BeforeValidator(_seed)] = None
+    requires: dict[Name, Name] = Field(default_factory=dict)
+    env_prefix: Annotated[str | None, BeforeValidator(_prefix)] = None
     enabled: bool = True
     description: str = ""
 

@@ -1,9 +1,9 @@
 """Flags compiled to one flagd flag-definition document: what every resolver evaluates.
 
 One flag becomes at most ``state, variants, defaultVariant, targeting, metadata``. With rules, or with traffic that is
-split, its targeting is ``{"if": [condition, served, condition, served, …, served]}``: the rules, then who is held out,
-outside the flag's layer or not exposed to a test, then the segments of the traffic, then the rest. Served is a
-variant's name or a split.
+split, its targeting is ``{"if": [condition, served, condition, served, …, served]}``: whose prerequisites are not met,
+the rules, then who is held out, outside the flag's layer or not exposed to a test, then the segments of the traffic,
+then the rest. Served is a variant's name or a split.
 
 What is hashed before the unit, always ASCII:
 
@@ -24,18 +24,22 @@ null, hence the stable variant.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from pydantic import JsonValue, model_validator
 
 from turnout.domain.bucketing import TOTAL
-from turnout.domain.flag_checks import exact_weight
+from turnout.domain.flag_checks import env_variant, exact_weight
 from turnout.domain.flags import Flag, Rule, Segment, Traffic, percentages_to_weights
 from turnout.domain.model import Frozen
+from turnout.domain.prerequisites import Definition, unmet
 from turnout.domain.targeting import UNIT, Membership, published_form
 
 FLAG_SET: Final = "turnout"
 """The ``flagSetId`` of every document."""
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 EXPOSURE: Final = "test"
@@ -66,7 +70,7 @@ def document(flags: Iterable[PublishedFlag], revision: int, store_id: str) -> di
     different stores do not compare), and the same as ``version`` for telemetry.
     """
     return {
-        "flags": {flag.definition.key: definition(flag) for flag in flags},
+        "flags": dict(definitions(flags)),
         "metadata": {
             "flagSetId": FLAG_SET,
             "version": str(revision),
@@ -76,17 +80,35 @@ def document(flags: Iterable[PublishedFlag], revision: int, store_id: str) -> di
     }
 
 
-def definition(published: PublishedFlag) -> dict[str, JsonValue]:
-    """One flag as a flagd definition.
+def definitions(flags: Iterable[PublishedFlag]) -> dict[str, dict[str, JsonValue]]:
+    """All ``flags`` as flagd definitions, by key, each with the conditions of its prerequisites among them."""
+    by_key = {flag.definition.key: flag for flag in flags}
+    made: dict[str, dict[str, JsonValue]] = {}
+
+    def make(key: str, above: frozenset[str]) -> Definition | None:
+        if key not in made and key in by_key and key not in above:
+            required = by_key[key].definition.requires
+            made[key] = definition(by_key[key], {other: make(other, above | {key}) for other in required})
+        return made.get(key)
+
+    for key in by_key:
+        make(key, frozenset())
+    return {key: made[key] for key in by_key}
+
+
+def definition(published: PublishedFlag, others: Mapping[str, Definition | None] = _NONE) -> dict[str, JsonValue]:
+    """One flag as a flagd definition. ``others`` has those of the flags that it requires.
 
     Its metadata: ``generation``, ``stable``, ``rollout`` (the id, if one made the traffic), ``stopped`` (only if so),
-    ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are any),
-    ``holdout`` and ``layer`` (names, likewise), ``exposure`` (``test``, where one leaves units out), ``shadow``,
+    ``requires``, ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are
+    any), ``holdout`` and ``layer`` (names, likewise), ``exposure`` (``test``, where one leaves units out), ``shadow``,
     ``shadowSample`` and ``shadowSeed`` (the variant that answers in the background for so many units in 100000, drawn
-    by the hash of seed and unit), ``shadowComparator`` (how both answers are compared; only if the rollout says).
+    by the hash of seed and unit), ``shadowComparator`` (how both answers are compared; only if the rollout says);
+    ``envPrefix``, ``envVariant``, ``envFallback`` and ``envSeed`` (under which names the environment of a resolver may
+    set the flag, whose share it sets, what the others get, by which seed; only if the flag declares them).
     """
     flag, traffic = published.definition, published.traffic
-    targeting = None if published.stopped else _targeting(flag, traffic)
+    targeting = None if published.stopped else _targeting(flag, traffic, others)
     only = _only(traffic.weights)
     fixed = targeting is None and not published.stopped and only is not None
     compiled: dict[str, JsonValue] = {
@@ -109,13 +131,16 @@ def segment_seed(flag: Flag, segment: Segment) -> str:
     return f"{flag.hash_seed}:segment:{segment.name}:" if segment.apart else flag.hash_seed
 
 
-def _targeting(flag: Flag, traffic: Traffic) -> JsonValue:
+def _targeting(flag: Flag, traffic: Traffic, others: Mapping[str, Definition | None]) -> JsonValue:
     """The targeting; None when everybody gets one variant."""
+    requires = _requires(flag, traffic)
     rest = _served(flag, flag.hash_seed, traffic.weights)
     apart = _apart(flag, traffic)
-    if not flag.rules and not apart and not traffic.segments:
+    if not requires and not flag.rules and not apart and not traffic.segments:
         return None if isinstance(rest, str) else rest
     chain: list[JsonValue] = []
+    for key, variant in requires.items():
+        chain += [unmet(key, others.get(key), variant), traffic.stable]
     for rule in flag.rules:
         chain += [published_form(rule.condition), _rule_serves(flag, rule)]
     for condition in apart.values():
@@ -123,6 +148,12 @@ def _targeting(flag: Flag, traffic: Traffic) -> JsonValue:
     for segment in traffic.segments:
         chain += [published_form(segment.condition), _served(flag, segment_seed(flag, segment), segment.weights)]
     return {"if": [*chain, rest]}
+
+
+def _requires(flag: Flag, traffic: Traffic) -> Mapping[str, str]:
+    """The prerequisites of a flag that gives anybody another variant than stable."""
+    same = _only(traffic.weights) == traffic.stable and not traffic.segments and not flag.rules
+    return _NONE if same else flag.requires
 
 
 def _apart(flag: Flag, traffic: Traffic) -> dict[str, Membership]:
@@ -175,8 +206,12 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
     metadata: dict[str, JsonValue] = {"generation": traffic.generation, "stable": traffic.stable}
     if traffic.rollout_id is not None:
         metadata["rollout"] = traffic.rollout_id
+    if flag.env_prefix is not None:
+        metadata |= _bound(flag, flag.env_prefix, traffic.stable)
     if published.stopped:
         return {**metadata, "stopped": True}
+    if requires := _requires(flag, traffic):
+        metadata["requires"] = ",".join(requires)
     if flag.rules:
         metadata["rules"] = ",".join(rule.name for rule in flag.rules)
     for kind, condition in _apart(flag, traffic).items():
@@ -189,3 +224,12 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
         if traffic.shadow.comparator is not None:
             metadata["shadowComparator"] = traffic.shadow.comparator
     return metadata
+
+
+def _bound(flag: Flag, prefix: str, stable: str) -> dict[str, JsonValue]:
+    """Which variant the settings under ``prefix`` are about, and what is served without it."""
+    variant = env_variant(prefix, flag.variants, flag.stable) or flag.stable
+    # After a completed rollout the variant is the stable one: without it means as it was before.
+    others = [name for name in (stable, flag.stable, *flag.variants) if name != variant]
+    bound: dict[str, JsonValue] = {"envPrefix": prefix, "envVariant": variant, "envFallback": others[0]}
+    return bound | ({"envSeed": flag.seed} if flag.seed else {})
