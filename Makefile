@@ -43,10 +43,12 @@ imports: install
 docs: install ## Regenerate the reference pages
 	@$(BIN)/python -m turnout.cli.reference
 	@$(BIN)/python -m api.openapi
+	@$(BIN)/python -m turnout.adapters.settings_page
 
 docs-check: install
 	@$(BIN)/python -m turnout.cli.reference --check
 	@$(BIN)/python -m api.openapi --check
+	@$(BIN)/python -m turnout.adapters.settings_page --check
 
 pytest: install ## Only the tests
 	@source scripts/test-services.sh && bash scripts/tests.sh

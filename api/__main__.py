@@ -14,6 +14,7 @@ import uvloop
 from api.app import create_app
 from api.engine import TemporalEngine
 from api.feed import Hub
+from api.flagfile import FlagFile
 from api.metrics import Metrics
 from api.server import Server
 from api.services import Services, utc_now
@@ -37,9 +38,10 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
             freezes=stores.freezes,
             budgets=stores.budgets,
             engine=TemporalEngine(environ),
-            hub=Hub(stores.flags, settings.feed_interval, utc_now),
+            hub=Hub(stores.flags, settings.feed_interval, utc_now, environ),
             metrics=Metrics(),
             whereabouts=whereabouts(settings.geo),
+            flag_file=FlagFile(settings.flags_file, stores.flags, utc_now) if settings.flags_file else None,
         )
         server = Server(create_app(services, settings.tokens), settings.host, settings.port, _announce)
         _stop_on_signals(server)

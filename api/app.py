@@ -76,11 +76,15 @@ def _override(app: FastAPI, openapi: Callable[[], dict[str, Any]]) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     services: Services = app.state.services
-    following = asyncio.create_task(services.hub.run())
+    tasks = [asyncio.create_task(services.hub.run())]
+    if services.flag_file is not None:
+        tasks.append(asyncio.create_task(services.flag_file.run()))
     try:
         yield
     finally:
         services.hub.close()
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from uuid import uuid4
 from pydantic_core import to_json
 
 from api import sse
-from turnout.domain.errors import Unavailable
+from turnout.domain.errors import Problem, Unavailable
 from turnout.domain.snapshot import document
 from turnout.ports import FlagStore, Published
 from turnout.resolver import Snapshot, compile_document
@@ -43,14 +43,17 @@ class Edition:
     """Written answers by the identity of their resolution, which is kept with them."""
 
 
-def edition_of(published: Published) -> Edition:
-    """``published``, compiled. Raises InvalidInput when a flag cannot be compiled."""
+def edition_of(published: Published, environ: Mapping[str, str] | None = None) -> Edition:
+    """``published``, compiled. Raises InvalidInput when a flag cannot be compiled.
+
+    ``environ`` overrides what is evaluated here, never what is sent to resolvers: they have their own.
+    """
     made = document(published.flags, published.revision, published.store_id)
     body = to_json(made)
     return Edition(
         revision=published.revision,
         store_id=published.store_id,
-        snapshot=compile_document(made),
+        snapshot=compile_document(made, environ),
         body=body,
         etag=f'"{published.store_id}:{published.revision}"',
         event=sse.event("snapshot", body, str(published.revision)),
@@ -93,7 +96,15 @@ class Subscriber:
 class Hub:
     """Polls the store, keeps the last good edition, serves subscribers, and reports how far an edition got."""
 
-    def __init__(self, store: FlagStore, interval: float, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: FlagStore,
+        interval: float,
+        clock: Callable[[], datetime],
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environ: Final = dict(environ or {})
+        self._faults: frozenset[Problem] = frozenset()
         self.feed_id: Final = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
         self.closed = False
         self._store = store
@@ -181,13 +192,20 @@ class Hub:
         published = await self._store.published()
         try:
             # Compiling many flags takes a while, and requests go on.
-            edition = await asyncio.to_thread(edition_of, published)
+            edition = await asyncio.to_thread(edition_of, published, self._environ)
         except Exception:
             # It will not get better by trying again, only by another revision.
             self._refused = revision
             logger.exception("revision %d cannot be compiled; revision %d stays", published.revision, self.revision)
             return
+        self._warn(edition.snapshot.faults)
         self._publish(edition)
+
+    def _warn(self, faults: Sequence[Problem]) -> None:
+        for fault in faults:
+            if fault not in self._faults:
+                logger.warning("environment: %s", fault)
+        self._faults = frozenset(faults)
 
     def _publish(self, edition: Edition) -> None:
         self._edition = edition

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from api.engine import Engine
 from api.feed import Hub
+from api.flagfile import FlagFile
 from api.metrics import Metrics
 from api.whereabouts import Whereabouts
 from turnout.ports import BudgetStore, FlagStore, FreezeStore, OutcomeStore, RolloutStore
@@ -26,8 +27,8 @@ class Services:
     """The stores, the workflow engine, the feed and the counters.
 
     ``patience`` is how many seconds a start waits for a worker to begin the rollout. ``judging`` lets one judgement of
-    the past at a time keep a processor busy. ``whereabouts`` knows where a request's user is.
-    ``telling`` are the notices on their way to the engine, by key.
+    the past at a time keep a processor busy. ``whereabouts`` knows where a request's user is. ``flag_file`` is kept
+    applied. ``telling`` are the notices on their way to the engine, by key.
     """
 
     flags: FlagStore
@@ -41,6 +42,7 @@ class Services:
     clock: Callable[[], datetime] = utc_now
     patience: float = 5.0
     whereabouts: Whereabouts = field(default_factory=Whereabouts)
+    flag_file: FlagFile | None = None
     judging: asyncio.Lock = field(default_factory=asyncio.Lock)
     telling: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
 

@@ -37,8 +37,9 @@ class Commands:
 class Plan:
     """All that one `turnout up` needs to know.
 
-    ``data`` is absolute; ``port`` 0 stands for any free one; ``json_output`` asks for one JSON line instead
-    of text; ``environ`` is the environment children start from; ``ready_timeout`` is in seconds.
+    ``data`` is absolute, and so is ``flags_file``, which is kept applied; ``port`` 0 stands for any free one;
+    ``json_output`` asks for one JSON line instead of text; ``environ`` is the environment children start from;
+    ``ready_timeout`` is in seconds.
     """
 
     data: Path
@@ -50,6 +51,7 @@ class Plan:
     commands: Commands = field(default_factory=Commands)
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     ready_timeout: float = 60.0
+    flags_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def parse(argv: Sequence[str] | None, environ: Mapping[str, str]) -> Plan:
     add("--data", default=environ.get("TURNOUT_DATA") or ".turnout", help="data directory [%(default)s]")
     add("--host", default=environ.get("TURNOUT_HOST") or LOOPBACK, help="address of the API [%(default)s]")
     add("--port", type=_port, default=environ.get("TURNOUT_PORT") or "8080", help="0: any free [%(default)s]")
+    add("--flags", default=environ.get("TURNOUT_FLAGS_FILE") or None, help="flag file to keep applied [none]")
     add("--ui", action=argparse.BooleanOptionalAction, default=True, help="serve Temporal's web page")
     add("--output", choices=("text", "json"), default="text", help="json: one line once ready [%(default)s]")
     options = parser.parse_args(argv)
@@ -93,6 +96,7 @@ def parse(argv: Sequence[str] | None, environ: Mapping[str, str]) -> Plan:
         ui=options.ui,
         json_output=options.output == "json",
         environ=environ,
+        flags_file=Path(options.flags).expanduser().resolve() if options.flags else None,
     )
 
 
@@ -138,6 +142,7 @@ def child_environment(plan: Plan, at: Addresses) -> dict[str, str]:
         # The user's own profile may ask for TLS or another namespace, which the embedded server lacks.
         "TEMPORAL_CONFIG_FILE": os.devnull,
         "TURNOUT_DATA": str(plan.data),
+        **({"TURNOUT_FLAGS_FILE": str(plan.flags_file)} if plan.flags_file else {}),
         "TURNOUT_HOST": at.host,
         "TURNOUT_PORT": str(at.port),
         "TURNOUT_METRICS_PORT": str(at.worker_metrics),

@@ -27,11 +27,14 @@ async def list_flags(request: Request) -> Flags:
 
 
 @router.post("", openapi_extra=documented("FlagsBody"))
-async def apply_flags(request: Request, body: JsonBody) -> Changes:
-    """Create or update several flags, all or none; the body is what a flags.yaml holds."""
+async def apply_flags(request: Request, body: JsonBody, dry_run: bool = False) -> Changes:
+    """Create or update several flags, all or none; the body is what a flags.yaml holds.
+
+    With ``dry_run=true`` nothing is changed, and the answer is what would be, refusals too.
+    """
     services = services_of(request)
     flags = parse_flags(body)
-    changes = await services.flags.apply(flags, caller_of(request).name, services.clock())
+    changes = await services.flags.apply(flags, caller_of(request).name, services.clock(), dry_run=dry_run)
     return Changes(changes=tuple(changes))
 
 

@@ -33,6 +33,13 @@ STEPS = GRADUAL | {"strategy": STRATEGY, "deadline": "1s"}
 CANARY = canary(observation_period="0.4s")
 BY_HAND = canary(observation_period="0.4s", auto_promote=False, auto_rollback=False)
 SHADOW = GRADUAL | {"strategy": {"kind": "shadow", "duration": "0.4s", "sample": 20}}
+PIPELINE = {name: value for name, value in GRADUAL.items() if name != "strategy"} | {
+    "pipeline": [
+        {"strategy": {"kind": "shadow", "duration": "0.4s", "sample": 20}},
+        {"strategy": {"kind": "canary", "percentage": 20, "max_percentage": 20, "observation_period": "0.4s"}},
+        {"strategy": {"kind": "gradual", "stages": [20, 60, 100], "stage_duration": "0.4s"}},
+    ]
+}
 APPROVED = STEPS | {"approvals": [{"before": "50%", "by": "approver"}]}
 SWITCH_STRATEGY: dict[str, object] = {
     **BLUE_GREEN["strategy"],  # type: ignore[dict-item]
@@ -118,6 +125,11 @@ async def shadow_completed(env: WorkflowEnvironment) -> Rollout:
 async def shadow_stopped(env: WorkflowEnvironment) -> Rollout:
     """A guardrail fails on what was answered in shadow."""
     return await lived(env, SHADOW, Script({0: [guardrail(SOON)]}))
+
+
+async def pipeline_went_back(env: WorkflowEnvironment) -> Rollout:
+    """From shadow over a canary to everybody; the first gate of the second ramp fails once."""
+    return await lived(env, PIPELINE, Script({2: [fails, passes]}))
 
 
 async def gradual_went_back(env: WorkflowEnvironment) -> Rollout:
@@ -344,6 +356,7 @@ LIVES: tuple[Life, ...] = (
     canary_by_hand,
     shadow_completed,
     shadow_stopped,
+    pipeline_went_back,
     gradual_went_back,
     gradual_approved,
     gradual_held,

@@ -34,7 +34,7 @@ from workflows.ports import Herald, Journal, Lookout, Routing
 
 def plan_of(spec: dict[str, object]) -> Plan:
     """The plan of ``spec`` from perplexity, or to green from blue."""
-    return compile_plan(parse_spec(spec), "blue" if spec["candidate"] == "green" else "perplexity")
+    return compile_plan(parse_spec(spec), "blue" if spec.get("candidate") == "green" else "perplexity")
 
 
 def opened() -> asyncio.Event:

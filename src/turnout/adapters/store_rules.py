@@ -12,9 +12,10 @@ from itertools import combinations
 
 from turnout.domain.breaking import SharedBreaker
 from turnout.domain.bucketing import TOTAL
-from turnout.domain.errors import InvalidInput, NotFound, Problem, RolloutOpen, StaleGeneration
+from turnout.domain.errors import Conflict, InvalidInput, NotFound, Problem, RolloutOpen, StaleGeneration
 from turnout.domain.flags import Flag, Traffic, initial_traffic
 from turnout.domain.freezes import Freeze
+from turnout.domain.prerequisites import requirement_problems
 from turnout.domain.problems import suggestion
 from turnout.domain.rollout import Decision
 from turnout.ports.stores import AuditEntry, FlagChange, FlagRecord, RolloutRecord
@@ -79,6 +80,38 @@ def overlapping(flags: Iterable[Flag]) -> None:
     ]
     if problems:
         raise InvalidInput(problems)
+
+
+def same_prefix(flags: Iterable[Flag]) -> None:
+    """Raise InvalidInput when two flags have one ``env_prefix``: a variable would set both."""
+    owners: dict[str, str] = {}
+    problems: list[Problem] = []
+    for flag in flags:
+        if flag.env_prefix is not None and (other := owners.setdefault(flag.env_prefix, flag.key)) != flag.key:
+            message, remedy = f"is that of flag {other} too", "give each flag a prefix of its own"
+            problems.append(Problem(f"flags.{flag.key}.env_prefix", message, remedy, flag.env_prefix))
+    if problems:
+        raise InvalidInput(problems)
+
+
+def together(flags: Iterable[Flag]) -> None:
+    """Raise InvalidInput unless ``flags``, all there are, go together: layers, prefixes, requirements."""
+    every = tuple(flags)
+    overlapping(every)
+    same_prefix(every)
+    unrequired(every)
+
+
+def unrequired(flags: Iterable[Flag]) -> None:
+    """Raise InvalidInput when flags require what is not there, or each other: they could never be met."""
+    if problems := requirement_problems({flag.key: flag for flag in flags}):
+        raise InvalidInput(problems)
+
+
+def refuse_required(key: str, flags: Iterable[Flag]) -> None:
+    """Raise Conflict when some of ``flags`` require flag ``key``, which is to go."""
+    if needing := sorted(flag.key for flag in flags if key in flag.requires):
+        raise Conflict(f"flag {key} is required by {', '.join(needing)}; remove it from their requires: first")
 
 
 def no_flag(key: str) -> NotFound:

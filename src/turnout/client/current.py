@@ -6,11 +6,12 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar, cast
 
 from turnout.client.assignment import FlagSource, State
+from turnout.domain.errors import Problem
 from turnout.resolver import Resolution, Snapshot, compile_document
 from turnout.resolver.conditions import Attributes
 
@@ -44,11 +45,18 @@ class Current:
     """The flags in use.
 
     ``snapshot`` answers evaluations: it is replaced as a whole, so reading it takes no lock. All else is for the one
-    thread that brings documents.
+    thread that brings documents. ``environ`` may override flags, and
+    ``file`` has those that serve while, or where, the controller has none.
     """
 
-    def __init__(self, url: str) -> None:
-        self.snapshot: Resolves = NoFlags(url)
+    def __init__(
+        self, url: str, environ: Mapping[str, str] | None = None, file: Mapping[str, object] | None = None
+    ) -> None:
+        self._environ: Final = dict(environ or {})
+        self._file: Final = file
+        self._faults: tuple[Problem, ...] = ()
+        self.beneath: Final = compile_document({"flags": {}}, self._environ, file) if file is not None else None
+        self.snapshot: Resolves = self.beneath or NoFlags(url)
         self.flags: Snapshot | None = None
         self.source: FlagSource = "none"
         self.error: str | None = None
@@ -83,7 +91,7 @@ class Current:
         ``age_s`` is how many seconds ago the document was the controller's.
         """
         try:
-            offered = compile_document(_object(text))
+            offered = compile_document(_object(text), self._environ, self._file)
         except Exception as error:
             self._refuse(f"the flags from {source} cannot be used, the last good ones stay: {error}")
             return False
@@ -118,6 +126,10 @@ class Current:
         held = self.flags
         if held is not None and held.store_id != offered.store_id:
             _log.warning("the flags come from another store now: %s, before %s", offered.store_id, held.store_id)
+        for fault in offered.faults:
+            if fault not in self._faults:
+                _log.warning("environment: %s", fault)
+        self._faults = offered.faults
         changed = frozenset(offered.keys) if held is None else offered.changed(held)
         self.flags = self.snapshot = offered
         self.source, self._confirmed = source, time.monotonic() - age_s

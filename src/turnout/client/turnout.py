@@ -23,6 +23,7 @@ from turnout.client.crew import Crew
 from turnout.client.current import Current, OnChange, OnState, Resolves
 from turnout.client.disk import Cache
 from turnout.client.feed import Feed
+from turnout.client.flagfile import read_flag_file
 from turnout.client.guarding import Guard, Guarding
 from turnout.client.http import endpoint
 from turnout.client.outcomes import outcome, subject
@@ -30,6 +31,8 @@ from turnout.client.sender import Sender
 from turnout.client.settings import DEFAULT_URL, CacheDir, cache_path, check, places_of
 from turnout.client.shadowing import Score, Served, Shadowing, Terms
 from turnout.client.sharing import Sharing
+from turnout.client.typed import TypedReads
+from turnout.domain.bound import NOTHING, Bound
 from turnout.domain.flags import Comparator
 from turnout.guards.policy import Policy
 from turnout.resolver import Resolution
@@ -47,7 +50,7 @@ _log = logging.getLogger("turnout.client")
 _assign: Final = cast("Callable[[type[Assignment], tuple[object, ...]], Assignment]", tuple.__new__)
 
 
-class Turnout:
+class Turnout(TypedReads):
     """A connection to a Turnout controller, for use by a whole process: make one and share it.
 
     ::
@@ -78,6 +81,8 @@ class Turnout:
         shadow_timeout: float = 10.0,
         geo: str | os.PathLike[str] | Places | None = None,
         score_timeout: float = 30.0,
+        environ: Mapping[str, str] | None = None,
+        flags_file: str | os.PathLike[str] | None = None,
     ) -> None:
         """Load the flags kept on disk, start listening, and wait at most ``wait`` seconds for the controller's.
 
@@ -89,15 +94,19 @@ class Turnout:
         ``stream_every`` seconds. At most ``shadow_places`` candidates answer in the background at a time, each for at
         most ``shadow_timeout`` seconds. ``geo`` is a MaxMind DB file, by default TURNOUT_GEO_DATABASE if that is set:
         for an attribute ``ip`` it adds ``country``, ``region`` and ``continent`` before evaluation. Slow scorers of
-        guarded calls have ``score_timeout`` seconds for an answer. Raises InvalidInput when a setting cannot work; an
-        absent controller is no error.
+        guarded calls have ``score_timeout`` seconds for an answer. ``environ`` is what may override flags in this
+        process, by default its environment as it is now (see docs/configuration.md). ``flags_file``, by default
+        TURNOUT_FLAGS_FILE if that is set, has the flags to serve while, or where, the controller has none. Raises
+        InvalidInput when a setting cannot work; an absent controller is no error.
         """
+        super().__init__()
         check(queue_size=queue_size, poll_every=poll_every, stream_every=stream_every)
         check(shadow_places=shadow_places, shadow_timeout=shadow_timeout, score_timeout=score_timeout)
         url = url or os.environ.get("TURNOUT_URL") or DEFAULT_URL
         controller = endpoint(url, token or os.environ.get("TURNOUT_TOKEN") or None, timeout)
         self._places: Final = places_of(geo)
-        self._current: Final = Current(controller.url)
+        beneath = read_flag_file(flags_file or os.environ.get("TURNOUT_FLAGS_FILE") or None)
+        self._current: Final = Current(controller.url, os.environ if environ is None else environ, beneath)
         kept_in = cache_path(cache_dir, controller)
         cache = Cache(kept_in)
         self._feed: Final = Feed(controller, self._current, cache, poll_every, stream_every)
@@ -148,6 +157,11 @@ class Turnout:
             return self._current.snapshot.resolve(flag, unit, located(attributes, self._places))
         except Exception as error:
             return Resolution(flag, None, None, "ERROR", "GENERAL", f"{type(error).__name__}: {error}")
+
+    def bound(self, flag: str) -> Bound:
+        """What this process's environment says of ``flag`` under its ``env_prefix``; nothing for a flag without one."""
+        flags = self._current.flags or self._current.beneath
+        return flags.bound(flag) if flags is not None else NOTHING
 
     def report(  # noqa: PLR0913 - measurements, all by keyword
         self,

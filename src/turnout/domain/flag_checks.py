@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -36,6 +36,10 @@ def flag_problems(flag: Written) -> Iterator[Problem]:
     for path, name in _references(flag):
         if isinstance(variants, dict) and name not in variants:
             yield Problem(path, f"there is no variant {name!r}", suggestion(name, [str(v) for v in variants]), name)
+    requires, key = flag.get("requires"), flag.get("key")
+    if isinstance(requires, dict) and isinstance(key, str) and key in requires:
+        yield Problem(f"requires.{key}", "the flag requires itself", "name another flag", key)
+    yield from _prefix_problems(flag)
     rules = flag.get("rules")
     if isinstance(rules, list):
         yield from _repeated_names(rules)
@@ -78,6 +82,31 @@ def exact_weight(percent: object) -> int | None:
         return None
     weight = exact * (TOTAL // 100)
     return int(weight) if weight == weight.to_integral_value() else None
+
+
+def env_variant(prefix: str, variants: Iterable[str], stable: str) -> str | None:
+    """The variant that settings under ``prefix`` are about: the one of its name, else the only one but ``stable``."""
+    names = list(variants)
+    named = [name for name in names if environment_form(name) + "_" == prefix]
+    others = [name for name in names if name != stable]
+    found = named if named else others
+    return found[0] if len(found) == 1 and len(names) > 1 else None
+
+
+def environment_form(name: str) -> str:
+    """``name`` as a part of a variable's name: ``answer-engine`` is ``ANSWER_ENGINE``."""
+    return "".join(c if c.isalnum() else "_" for c in name).upper()
+
+
+def _prefix_problems(flag: Written) -> Iterator[Problem]:
+    prefix, variants, stable = flag.get("env_prefix"), flag.get("variants"), flag.get("stable")
+    if not isinstance(prefix, str) or not isinstance(variants, dict) or not isinstance(stable, str):
+        return
+    if env_variant(prefix, [str(name) for name in variants], stable) is None:
+        remedy = "use the name of a variant: " + " or ".join(
+            f"{environment_form(str(name))}_" for name in variants if name != stable
+        )
+        yield Problem("env_prefix", "does not tell which variant it is about", remedy, prefix)
 
 
 def _references(flag: Written) -> Iterator[tuple[str, str]]:

@@ -9,9 +9,10 @@ The order of a split's arms decides who gets which arm. JSON text keeps it; Post
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Literal, cast
+from typing import Annotated, Final, Literal, cast
 
 from pydantic import (
     BeforeValidator,
@@ -34,6 +35,8 @@ from turnout.domain.model import Frozen
 from turnout.domain.names import Name
 from turnout.domain.problems import problems_of, suggestion
 
+_PREFIX: Final = re.compile(r"[A-Z][A-Z0-9_]{0,48}_")
+
 
 class _Faults(ValueError):
     """Faults that ``flag_checks`` found, so that they are not reported twice."""
@@ -55,6 +58,12 @@ def _as_number(value: Decimal) -> int | float:
 def _seed(value: object) -> object:
     if isinstance(value, str) and not (value.isascii() and value.isprintable() and 0 < len(value) <= 200):
         raise ValueError("is not a seed; use 1 to 200 printable ASCII characters: engines hash others differently")
+    return value
+
+
+def _prefix(value: object) -> object:
+    if isinstance(value, str) and (not _PREFIX.fullmatch(value) or value.startswith("TURNOUT_")):
+        raise ValueError("is not a prefix; use capitals, digits and _ with a _ at the end, such as LIGHTRAG_")
     return value
 
 
@@ -146,7 +155,9 @@ class Flag(Frozen):
     first of ``rules`` whose condition holds decides; otherwise ``serve`` or ``split`` (percentages), or ``stable`` when
     neither is given. Below the rules, a ``holdout`` and what lies outside the flag's part of a ``layer`` get the stable
     variant, whatever a rollout does. ``seed`` replaces the key in the hash; flags with the same seed expose the same
-    units first. A flag that is not ``enabled`` gives every caller its own default.
+    units first. Where another flag does not give the variant that ``requires`` names for it, the stable variant is
+    served, whatever the rules say. ``env_prefix`` begins the variables by which the environment of a process may set
+    the flag there, see `turnout.domain.bound`. A flag that is not ``enabled`` gives every caller its own default.
 
     ``budgets`` are what variants may cost a day; see `turnout.domain.budget`. ``breakers`` says how a variant comes
     back once a service found it bad; see `turnout.domain.breaking`. ``notify`` is told what happens to both. Raises
@@ -162,6 +173,8 @@ class Flag(Frozen):
     holdout: Holdout | None = None
     layer: Layer | None = None
     seed: Annotated[str | None, BeforeValidator(_seed)] = None
+    requires: dict[Name, Name] = Field(default_factory=dict)
+    env_prefix: Annotated[str | None, BeforeValidator(_prefix)] = None
     enabled: bool = True
     description: str = ""
     budgets: dict[Name, Budget] = Field(default_factory=dict[str, Budget])

@@ -53,14 +53,14 @@ class Outcome(Frozen):
     def drawn(self) -> bool:
         """Whether the flag's traffic decided, so that the outcome counts for its statistics.
 
-        Not so where a rule, a holdout, a layer, a breaker or an emergency stop did: the first three are told by name,
-        as ``rule:staff``, and likewise a guarded call's fallback, as ``fallback:breaker_open``. Segments are traffic,
-        and so is what goes to one arm alone (``static``) and what a split has no arm for (``default``). A shadow is
-        drawn by its own sample, whatever served the user.
+        Not so where a prerequisite, a rule, a holdout, a layer, the environment, a breaker or an emergency stop did:
+        but for the last three they are told by name, as ``rule:staff``, and likewise a guarded call's fallback, as
+        ``fallback:breaker_open``. Segments are traffic, and so is what goes to one arm alone (``static``) and what a
+        split has no arm for (``default``). A shadow is drawn by its own sample, whatever served the user.
         """
         if self.mode == "shadow" or self.decided_by is None or self.segment is not None:
             return True
-        return self.decided_by not in ("stopped", "breaker") and ":" not in self.decided_by
+        return self.decided_by not in {"stopped", "breaker", "environment"} and ":" not in self.decided_by
 
     @property
     def segment(self) -> str | None:

@@ -1,9 +1,9 @@
 """Flags compiled to one flagd flag-definition document: what every resolver evaluates.
 
 One flag becomes at most ``state, variants, defaultVariant, targeting, metadata``. With rules, or with traffic that is
-split, its targeting is ``{"if": [condition, served, condition, served, …, served]}``: the rules, then who is held out,
-outside the flag's layer or not exposed to a test, then the segments of the traffic, then the rest. Served is a
-variant's name or a split.
+split, its targeting is ``{"if": [condition, served, condition, served, …, served]}``: whose prerequisites are not met,
+the rules, then who is held out, outside the flag's layer or not exposed to a test, then the segments of the traffic,
+then the rest. Served is a variant's name or a split.
 
 What is hashed before the unit, always ASCII:
 
@@ -24,20 +24,24 @@ null, hence the stable variant.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, NamedTuple
+from types import MappingProxyType
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import Field, JsonValue, model_validator
 
 from turnout.domain.breaking import BreakerKind
 from turnout.domain.bucketing import TOTAL
-from turnout.domain.flag_checks import exact_weight
+from turnout.domain.flag_checks import env_variant, exact_weight
 from turnout.domain.flags import Flag, Rule, Segment, Traffic, percentages_to_weights
 from turnout.domain.model import Frozen
 from turnout.domain.names import Name
+from turnout.domain.prerequisites import Definition, unmet
 from turnout.domain.targeting import UNIT, Membership, published_form
 
 FLAG_SET: Final = "turnout"
 """The ``flagSetId`` of every document."""
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 EXPOSURE: Final = "test"
@@ -74,7 +78,7 @@ def document(flags: Iterable[PublishedFlag], revision: int, store_id: str) -> di
     different stores do not compare), and the same as ``version`` for telemetry.
     """
     return {
-        "flags": {flag.definition.key: definition(flag) for flag in flags},
+        "flags": dict(definitions(flags)),
         "metadata": {
             "flagSetId": FLAG_SET,
             "version": str(revision),
@@ -84,20 +88,38 @@ def document(flags: Iterable[PublishedFlag], revision: int, store_id: str) -> di
     }
 
 
-def definition(published: PublishedFlag) -> dict[str, JsonValue]:
-    """One flag as a flagd definition.
+def definitions(flags: Iterable[PublishedFlag]) -> dict[str, dict[str, JsonValue]]:
+    """All ``flags`` as flagd definitions, by key, each with the conditions of its prerequisites among them."""
+    by_key = {flag.definition.key: flag for flag in flags}
+    made: dict[str, dict[str, JsonValue]] = {}
+
+    def make(key: str, above: frozenset[str]) -> Definition | None:
+        if key not in made and key in by_key and key not in above:
+            required = by_key[key].definition.requires
+            made[key] = definition(by_key[key], {other: make(other, above | {key}) for other in required})
+        return made.get(key)
+
+    for key in by_key:
+        make(key, frozenset())
+    return {key: made[key] for key in by_key}
+
+
+def definition(published: PublishedFlag, others: Mapping[str, Definition | None] = _NONE) -> dict[str, JsonValue]:
+    """One flag as a flagd definition. ``others`` has those of the flags that it requires.
 
     Its metadata: ``generation``, ``stable``, ``rollout`` (the id, if one made the traffic), ``stopped`` (only if so),
-    ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are any),
-    ``holdout`` and ``layer`` (names, likewise), ``exposure`` (``test``, where one leaves units out), ``shadow``,
+    ``requires``, ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are
+    any), ``holdout`` and ``layer`` (names, likewise), ``exposure`` (``test``, where one leaves units out), ``shadow``,
     ``shadowSample`` and ``shadowSeed`` (the variant that answers in the background for so many units in 100000, drawn
-    by the hash of seed and unit), ``shadowComparator`` (how both answers are compared; only if the rollout says),
-    ``budgets`` (variants whose calls are paid from a budget, comma-separated). Where breakers block a variant:
-    ``blocked`` (the variants, comma-separated), ``blockedBy`` (``errors`` or ``quality``) and ``breaker``, the arms
-    that breakers gave to stable, counted from 0, by the part of the flag they are of: ``traffic:0,rule:beta:1``.
+    by the hash of seed and unit), ``shadowComparator`` (how both answers are compared; only if the rollout says);
+    ``envPrefix``, ``envVariant``, ``envFallback`` and ``envSeed`` (under which names the environment of a resolver may
+    set the flag, whose share it sets, what the others get, by which seed; only if the flag declares them); ``budgets``
+    (variants whose calls are paid from a budget, comma-separated). Where breakers block a variant: ``blocked`` (the
+    variants, comma-separated), ``blockedBy`` (``errors`` or ``quality``) and ``breaker``, the arms that breakers gave
+    to stable, counted from 0, by the part of the flag they are of: ``traffic:0,rule:beta:1``.
     """
     flag, traffic = published.definition, published.traffic
-    targeting = None if published.stopped else _targeting(published)
+    targeting = None if published.stopped else _targeting(published, others)
     only = _only(_laid(published, traffic.weights))
     fixed = targeting is None and not published.stopped and only is not None
     compiled: dict[str, JsonValue] = {
@@ -150,14 +172,17 @@ def _parts(published: PublishedFlag) -> dict[str, tuple[_Arm, ...]]:
     return parts | {"traffic": _laid(published, traffic.weights)}
 
 
-def _targeting(published: PublishedFlag) -> JsonValue:
+def _targeting(published: PublishedFlag, others: Mapping[str, Definition | None]) -> JsonValue:
     """The targeting; None when everybody gets one variant."""
     flag, traffic, parts = published.definition, published.traffic, _parts(published)
+    requires = _requires(flag, traffic)
     rest = _served(flag, flag.hash_seed, parts["traffic"])
     apart = _apart(flag, traffic)
-    if not flag.rules and not apart and not traffic.segments:
+    if not requires and not flag.rules and not apart and not traffic.segments:
         return None if isinstance(rest, str) else rest
     chain: list[JsonValue] = []
+    for key, variant in requires.items():
+        chain += [unmet(key, others.get(key), variant), traffic.stable]
     for rule in flag.rules:
         chain += [published_form(rule.condition), _served(flag, rule_seed(flag, rule), parts[f"rule:{rule.name}"])]
     for condition in apart.values():
@@ -166,6 +191,12 @@ def _targeting(published: PublishedFlag) -> JsonValue:
         served = _served(flag, segment_seed(flag, segment), parts[f"segment:{segment.name}"])
         chain += [published_form(segment.condition), served]
     return {"if": [*chain, rest]}
+
+
+def _requires(flag: Flag, traffic: Traffic) -> Mapping[str, str]:
+    """The prerequisites of a flag that gives anybody another variant than stable."""
+    same = traffic.weights.get(traffic.stable) == TOTAL and not traffic.segments and not flag.rules
+    return _NONE if same else flag.requires
 
 
 def _apart(flag: Flag, traffic: Traffic) -> dict[str, Membership]:
@@ -219,21 +250,42 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
         metadata["rollout"] = traffic.rollout_id
     if flag.budgets:
         metadata["budgets"] = ",".join(flag.budgets)
+    if flag.env_prefix is not None:
+        metadata |= _bound(flag, flag.env_prefix, traffic.stable)
     if published.stopped:
         return {**metadata, "stopped": True}
+    if requires := _requires(flag, traffic):
+        metadata["requires"] = ",".join(requires)
     if flag.rules:
         metadata["rules"] = ",".join(rule.name for rule in flag.rules)
     for kind, condition in _apart(flag, traffic).items():
         metadata[kind] = EXPOSURE if kind == "exposure" else condition.seed.split(":")[1]
     if traffic.segments:
         metadata["segments"] = ",".join(segment.name for segment in traffic.segments)
-    if published.blocked:
-        marks = (f"{part}:{i}" for part, arms in _parts(published).items() for i, arm in enumerate(arms) if arm.breaker)
-        metadata |= {"blocked": ",".join(published.blocked), "breaker": ",".join(marks)}
-        metadata |= {"blockedBy": published.blocked_by} if published.blocked_by else {}
-    if traffic.shadow is not None and traffic.shadow.sample and traffic.shadow.variant not in published.blocked:
-        metadata["shadow"], metadata["shadowSample"] = traffic.shadow.variant, traffic.shadow.sample
-        metadata["shadowSeed"] = f"{flag.hash_seed}:shadow:"
-        if traffic.shadow.comparator is not None:
-            metadata["shadowComparator"] = traffic.shadow.comparator
-    return metadata
+    return metadata | _breakers(published) | _shadow(published)
+
+
+def _breakers(published: PublishedFlag) -> dict[str, JsonValue]:
+    if not published.blocked:
+        return {}
+    marks = (f"{part}:{i}" for part, arms in _parts(published).items() for i, arm in enumerate(arms) if arm.breaker)
+    told: dict[str, JsonValue] = {"blocked": ",".join(published.blocked), "breaker": ",".join(marks)}
+    return told | ({"blockedBy": published.blocked_by} if published.blocked_by else {})
+
+
+def _shadow(published: PublishedFlag) -> dict[str, JsonValue]:
+    shadow = published.traffic.shadow
+    if shadow is None or not shadow.sample or shadow.variant in published.blocked:
+        return {}
+    told: dict[str, JsonValue] = {"shadow": shadow.variant, "shadowSample": shadow.sample}
+    told["shadowSeed"] = f"{published.definition.hash_seed}:shadow:"
+    return told | ({"shadowComparator": shadow.comparator} if shadow.comparator is not None else {})
+
+
+def _bound(flag: Flag, prefix: str, stable: str) -> dict[str, JsonValue]:
+    """Which variant the settings under ``prefix`` are about, and what is served without it."""
+    variant = env_variant(prefix, flag.variants, flag.stable) or flag.stable
+    # After a completed rollout the variant is the stable one: without it means as it was before.
+    others = [name for name in (stable, flag.stable, *flag.variants) if name != variant]
+    bound: dict[str, JsonValue] = {"envPrefix": prefix, "envVariant": variant, "envFallback": others[0]}
+    return bound | ({"envSeed": flag.seed} if flag.seed else {})

@@ -35,6 +35,9 @@ from turnout.domain.versions import COMPARISONS, exact_version
 MAX_DEPTH: Final = 20
 """How deep conditions may be nested."""
 
+PUBLISHED_DEPTH: Final = 100
+"""How deep published conditions may be nested: those of prerequisites are inside those of the flag."""
+
 UNIT: Final = "targetingKey"
 """The name under which a condition reads the unit."""
 
@@ -65,9 +68,9 @@ def check(expression: JsonValue, path: str, *, published: bool = False) -> list[
     """Everything in ``expression`` that is no condition of the table above; empty when it may be published.
 
     ``path`` is where the expression stands in the user's document. ``published`` also accepts the indices
-    that ``published_form`` adds.
+    that ``published_form`` adds, memberships, and the depth that prerequisites need.
     """
-    return list(_Checker(_PUBLISHED_NAME if published else _NAME).condition(expression, path, 1))
+    return list(_Checker(published).condition(expression, path, 1))
 
 
 def published_form(condition: JsonValue) -> JsonValue:
@@ -143,10 +146,12 @@ def _parts(arms: list[JsonValue]) -> tuple[tuple[str, int], ...]:
 
 
 class _Checker:
-    """Checks one condition; ``names`` is what attribute names have to look like."""
+    """Checks one condition, as a person writes it or as it is published."""
 
-    def __init__(self, names: re.Pattern[str]) -> None:
-        self._names = names
+    def __init__(self, published: bool) -> None:
+        self._published = published
+        self._names = _PUBLISHED_NAME if published else _NAME
+        self._deepest = PUBLISHED_DEPTH if published else MAX_DEPTH
         self._operators: dict[str, Callable[[JsonValue, str, int], Iterator[Problem]]] = {
             "var": self._var,
             "===": self._equality,
@@ -162,7 +167,7 @@ class _Checker:
         }
 
     def condition(self, node: JsonValue, path: str, depth: int) -> Iterator[Problem]:
-        if isinstance(node, bool):
+        if isinstance(node, bool) or (self._published and membership_of(node) is not None):
             return
         if not isinstance(node, dict) or len(node) != 1:
             yield _wrong(
@@ -173,8 +178,10 @@ class _Checker:
             )
             return
         ((operator, argument),) = node.items()
-        if depth > MAX_DEPTH:
-            yield Problem(path, f"is nested deeper than {MAX_DEPTH} conditions", "split the rule into several rules")
+        if depth > self._deepest:
+            yield Problem(
+                path, f"is nested deeper than {self._deepest} conditions", "split the rule into several rules"
+            )
         elif operator in self._operators:
             yield from self._operators[operator](argument, f"{path}.{operator}", depth)
         else:

@@ -130,8 +130,10 @@ class Delivery(Frozen):
 class FlagStore(Protocol):
     """Keeps flags and publishes them. Every change raises the revision; it never falls."""
 
-    async def apply(self, flags: Sequence[Flag], actor: str, at: datetime) -> Sequence[FlagChange]:
-        """Create or update ``flags``, all or none.
+    async def apply(
+        self, flags: Sequence[Flag], actor: str, at: datetime, *, dry_run: bool = False
+    ) -> Sequence[FlagChange]:
+        """Create or update ``flags``, all or none; with ``dry_run`` only tell what that would do.
 
         A moved traffic is kept while the flag's ``stable``, ``serve`` and ``split`` stay as applied before; changing
         one of them publishes what the file says under a new generation.
@@ -150,7 +152,7 @@ class FlagStore(Protocol):
         ...
 
     async def delete(self, key: str, actor: str, at: datetime) -> None:
-        """Raises NotFound, or RolloutOpen while a rollout is open."""
+        """Raises NotFound, RolloutOpen while a rollout is open, or Conflict while another flag requires it."""
         ...
 
     async def stop(self, key: str, stopped: bool, actor: str, reason: str, at: datetime) -> FlagRecord:

@@ -9,6 +9,7 @@ from typing import Final, Literal, cast
 from pydantic import JsonValue
 
 from turnout.domain import targeting
+from turnout.domain.bound import NOTHING, Bound
 from turnout.domain.bucketing import MAX_TOTAL
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.problems import suggestion
@@ -16,7 +17,7 @@ from turnout.domain.targeting import UNIT
 
 Metadata = dict[str, JsonValue]
 
-Kind = Literal["rule", "holdout", "layer", "exposure", "segment"]
+Kind = Literal["prerequisite", "rule", "holdout", "layer", "exposure", "segment"]
 
 _DOCUMENT_FIELDS: Final = ("$schema", "flags", "metadata")
 _FLAG_FIELDS: Final = ("state", "variants", "defaultVariant", "targeting", "metadata")
@@ -53,8 +54,20 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """What the environment's ``variable`` with this ``value`` makes a flag serve."""
+
+    variable: str
+    value: str
+    served: Served
+
+
+@dataclass(frozen=True, slots=True)
 class FlagPlan:
-    """One flag: the first branch whose condition holds decides, then ``rest``; no ``rest`` means no targeting."""
+    """One flag: the first branch whose condition holds decides, then ``rest``; no ``rest`` means no targeting.
+
+    ``bound`` and ``override`` are what the environment says of it; ``from_file`` tells that it is a flag file's.
+    """
 
     key: str
     enabled: bool
@@ -63,6 +76,14 @@ class FlagPlan:
     branches: tuple[Branch, ...]
     rest: Served | None
     metadata: Metadata
+    bound: Bound = NOTHING
+    override: Override | None = None
+    from_file: bool = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether an emergency stop is published."""
+        return self.metadata.get("stopped") is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +246,7 @@ def _variant(name: str | bool | None) -> str | None:
 def _named(pairs: list[tuple[JsonValue, Served]], metadata: Metadata) -> tuple[Branch, ...]:
     """The branches with the names that the metadata lists, or numbered if it does not."""
     names: list[tuple[Kind, str]] = [
+        *(("prerequisite", name) for name in _list(metadata, "requires")),
         *(("rule", name) for name in _list(metadata, "rules")),
         *(("holdout", name) for name in _list(metadata, "holdout")),
         *(("layer", name) for name in _list(metadata, "layer")),

@@ -20,6 +20,8 @@ Source = Literal[
     "stopped",
     "breaker",
     "static",
+    "environment",
+    "prerequisite",
     "rule",
     "holdout",
     "layer",
@@ -37,8 +39,9 @@ class Resolution(NamedTuple):
     ``variant`` and ``value`` are None when the caller's own default applies (errors, and disabled flags). The value and
     the metadata are shared with the snapshot: read them, never change them. ``metadata`` holds that of the flag set and
     of the flag (see ``turnout.domain.snapshot``) and ``decidedBy``: ``static``, ``stopped``, ``breaker``,
-    ``rule:<name>``, ``holdout:<name>``, ``layer:<name>``, ``exposure:test``, ``segment:<name>``, ``traffic``,
-    ``default`` or ``disabled``.
+    ``environment`` (then ``environment`` is the variable), ``prerequisite:<flag>``, ``rule:<name>``,
+    ``holdout:<name>``, ``layer:<name>``, ``exposure:test``, ``segment:<name>``, ``traffic``, ``default`` or
+    ``disabled``. ``source`` is ``flag file`` where one has the flag.
     """
 
     key: str
@@ -60,12 +63,23 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Contender:
+    """A source of a flag's variant, what it says (None: nothing), and whether it decided."""
+
+    source: Literal["emergency stop", "breaker", "environment", "database", "flag file", "caller's default"]
+    says: str | None
+    decided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """How a resolution came about.
 
     ``source`` is the part of the flag that decided and ``name`` the rule or segment; ``passed`` names the rules and
-    segments before it, whose conditions did not hold. If it was a split, ``seed`` is hashed before the unit, ``slices``
-    are its arms, ``total`` is where they end, and ``bucket`` is the unit's own (None without a unit).
+    segments before it, whose conditions did not hold, and as ``prerequisite:<flag>`` the flags whose variant was the
+    required one. If it was a split, ``seed`` is hashed before the unit, ``slices``
+    are its arms, ``total`` is where they end, and ``bucket`` is the unit's own (None without a unit). ``contenders``
+    are all sources there are, the strongest first; the first that says anything decided.
     """
 
     resolution: Resolution
@@ -80,3 +94,4 @@ class Explanation:
     generation: int | None = None
     rollout: str | None = None
     stopped: bool = False
+    contenders: tuple[Contender, ...] = ()

@@ -6,41 +6,57 @@ hash, and every possible answer exists before anybody asks. Replace a whole snap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, cast
 
 from pydantic import JsonValue
 
+from turnout.domain.bound import NOTHING, Bound
 from turnout.domain.bucketing import bucket, splitter
+from turnout.domain.errors import Problem
 from turnout.resolver.conditions import Attributes, Condition, compile_condition
-from turnout.resolver.reader import DocumentPlan, Fixed, FlagPlan, Served, Split, read_document
-from turnout.resolver.results import Explanation, Reason, Resolution, Slice, Source
+from turnout.resolver.overriding import overridden
+from turnout.resolver.reader import DocumentPlan, Fixed, FlagPlan, Override, Served, Split, read_document
+from turnout.resolver.results import Contender, Explanation, Reason, Resolution, Slice, Source
 
 Evaluate = Callable[[str | None, Attributes], Resolution]
 
+_BREAKER: Final = "breaker"
+_ENV: Final = "environment"
 _NOTHING: Final[Attributes] = MappingProxyType({})
 
 
-def compile_document(document: Mapping[str, object]) -> Snapshot:
+def compile_document(
+    document: Mapping[str, object], environ: Mapping[str, str] | None = None, file: Mapping[str, object] | None = None
+) -> Snapshot:
     """The snapshot of a flagd flag-definition ``document`` (see ``turnout.domain.snapshot``), read from JSON.
 
-    Raises InvalidInput with every fault found; one bad flag refuses the whole document.
+    What ``environ`` says of flags overrides it (see `turnout.resolver.overriding`); its faults are in the snapshot.
+    Flags that only ``file`` has, another such document, are its own. Raises InvalidInput with every fault of a
+    document; one bad flag refuses it all.
     """
-    return Snapshot(read_document(document))
+    plan, beneath = read_document(document), _from_file(file)
+    known = {flag.key for flag in plan.flags}
+    every = replace(plan, flags=(*plan.flags, *(flag for flag in beneath if flag.key not in known)))
+    laid_over, faults = overridden(every, environ or {})
+    return Snapshot(laid_over, faults, beneath)
 
 
 class Snapshot:
     """All flags of one document.
 
     ``revision`` and ``store_id`` are those of the document (0 and empty when it has none); ``metadata`` is that of the
-    flag set.
+    flag set; ``faults`` is what is wrong with the environment's overrides.
     """
 
-    __slots__ = ("_evaluate", "_flags", "metadata", "revision", "store_id")
+    __slots__ = ("_beneath", "_evaluate", "_flags", "faults", "metadata", "revision", "store_id")
 
-    def __init__(self, plan: DocumentPlan) -> None:
+    def __init__(self, plan: DocumentPlan, faults: Sequence[Problem] = (), beneath: Sequence[FlagPlan] = ()) -> None:
+        self.faults: Final = tuple(faults)
+        self._beneath: Final = {flag.key: flag for flag in beneath}
         self.revision: Final = plan.revision
         self.store_id: Final = plan.store_id
         self.metadata: Final[Mapping[str, JsonValue]] = plan.metadata
@@ -73,7 +89,14 @@ class Snapshot:
         flag = self._flags.get(key)
         if flag is None:
             return Explanation(resolution, "not_found")
-        return flag.explain(resolution, unit, attributes)
+        beneath = self._beneath.get(key)
+        says = _CompiledFlag(beneath, {}).published(unit, attributes) if beneath is not None else None
+        return flag.explain(resolution, unit, attributes, says)
+
+    def bound(self, key: str) -> Bound:
+        """What the environment says of flag ``key`` under its prefix; nothing for a flag without one."""
+        flag = self._flags.get(key)
+        return flag.plan.bound if flag else NOTHING
 
     def changed(self, earlier: Snapshot) -> frozenset[str]:
         """The keys of the flags that are new, gone or different since ``earlier``."""
@@ -88,28 +111,64 @@ class Snapshot:
 class _CompiledFlag:
     """One flag: its plan, the conditions of its branches, and the function that resolves it."""
 
-    __slots__ = ("_blocked", "_conditions", "_metadata", "evaluate", "plan")
+    __slots__ = ("_blocked", "_conditions", "_metadata", "_override", "_published", "evaluate", "plan")
 
     def __init__(self, plan: FlagPlan, set_metadata: Mapping[str, JsonValue]) -> None:
         self.plan: Final = plan
-        self._metadata: Final = {**set_metadata, **plan.metadata}
+        self._override: Final = None if plan.stopped else plan.override
+        self._metadata: Final = {**set_metadata, **_told(plan.metadata, self._override)}
         self._blocked: Final = _blocked(plan.metadata.get("breaker"))
         self._conditions: Final = [compile_condition(branch.condition, plan.key) for branch in plan.branches]
-        self.evaluate: Final = self._compile()
+        self._published: Final = self._compile()
+        self.evaluate: Final = self._published if self._override is None else self._overriding(self._override)
 
-    def explain(self, resolution: Resolution, unit: str | None, attributes: Attributes) -> Explanation:
+    def published(self, unit: str | None, attributes: Attributes) -> Resolution:
+        """The answer without the environment; never raises."""
+        try:
+            return self._published(unit, attributes)
+        except Exception as error:
+            return self.failure(unit, error)
+
+    def explain(
+        self, resolution: Resolution, unit: str | None, attributes: Attributes, file: Resolution | None = None
+    ) -> Explanation:
+        """How the resolution came about; ``file`` is what the flag file says."""
+        found = self._explain(resolution, unit, attributes)
+        stopped_or_file = self.plan.stopped or self.plan.from_file
+        database = None if stopped_or_file else _said(self.published(unit, attributes))
+        return replace(found, contenders=tuple(self._contenders(found, database, file and _said(file))))
+
+    def _contenders(self, found: Explanation, database: str | None, file: str | None) -> Iterator[Contender]:
+        stopped = f"{self.plan.default} to everybody" if self.plan.stopped else None
+        yield Contender("emergency stop", stopped, decided=found.source == "stopped")
+        if names := _names(self.plan.metadata.get("blocked")):
+            says = f"{self.plan.metadata.get('stable')} instead of {', '.join(sorted(names))}"
+            yield Contender("breaker", says, decided=found.source == "breaker")
+        override = self.plan.override
+        said = f"{override.variable}={override.value}" if override else None
+        yield Contender("environment", said, decided=found.source == "environment")
+        beaten = found.source in {"stopped", "breaker", "environment"}
+        yield Contender("database", database, decided=database is not None and not beaten)
+        yield Contender("flag file", file, decided=self.plan.from_file and file is not None and not beaten)
+        settled = beaten or database is not None or (self.plan.from_file and file is not None)
+        yield Contender("caller's default", "its own", decided=not settled)
+
+    def _explain(self, resolution: Resolution, unit: str | None, attributes: Attributes) -> Explanation:
         if resolution.reason == "ERROR":
             return self._explanation(resolution, "error")
+        if self._override is not None:
+            served, name = self._override.served, self._override.variable
+            return self._explanation(resolution, "environment", name, [], served, unit)
         if not self.plan.enabled:
             return self._explanation(resolution, "disabled")
         if self.plan.rest is None:
             blocked: Source = "breaker" if 0 in self._blocked.get("traffic", ()) else "static"
-            return self._explanation(resolution, "stopped" if self._stopped else blocked)
+            return self._explanation(resolution, "stopped" if self.plan.stopped else blocked)
         passed: list[str] = []
         for branch, holds in zip(self.plan.branches, self._conditions, strict=True):
             if holds(unit, attributes):
                 return self._explanation(resolution, branch.kind, branch.name, passed, branch.served, unit)
-            passed.append(branch.name)
+            passed.append(f"prerequisite:{branch.name}" if branch.kind == "prerequisite" else branch.name)
         return self._explanation(resolution, "traffic", None, passed, self.plan.rest, unit)
 
     def failure(self, unit: str | None, error: Exception) -> Resolution:
@@ -124,9 +183,17 @@ class _CompiledFlag:
         message = f"{type(error).__name__}: {error}"
         return Resolution(key, None, None, "ERROR", "GENERAL", message, metadata)
 
-    @property
-    def _stopped(self) -> bool:
-        return self.plan.metadata.get("stopped") is True
+    def _overriding(self, override: Override) -> Evaluate:
+        """What the environment says, with stable in place of variants that breakers block."""
+        names, stable = _names(self.plan.metadata.get("blocked")), self.plan.metadata.get("stable")
+        instead = stable if isinstance(stable, str) else self.plan.default
+        served = override.served
+        if isinstance(served, Fixed):
+            held = served.variant in names
+            return _always(self._answer(instead if held else served.variant, "STATIC", _BREAKER if held else _ENV))
+        arms = tuple((instead if name in names else name, weight) for name, weight in served.arms)
+        self._blocked[_ENV] = frozenset(place for place, (name, _) in enumerate(served.arms) if name in names)
+        return self._serving(replace(served, arms=arms), _ENV)
 
     def _compile(self) -> Evaluate:
         plan = self.plan
@@ -134,7 +201,7 @@ class _CompiledFlag:
             return _always(self._answer(None, "DISABLED", "disabled"))
         if plan.rest is None:
             blocked = "breaker" if 0 in self._blocked.get("traffic", ()) else "static"
-            return _always(self._answer(plan.default, "STATIC", "stopped" if self._stopped else blocked))
+            return _always(self._answer(plan.default, "STATIC", "stopped" if self.plan.stopped else blocked))
         rest = self._serving(plan.rest, "traffic")
         branches = [
             (holds, self._serving(branch.served, f"{branch.kind}:{branch.name}"))
@@ -194,8 +261,27 @@ class _CompiledFlag:
             stable=stable if isinstance(stable, str) else None,
             generation=generation if isinstance(generation, int) else None,
             rollout=rollout if isinstance(rollout, str) else None,
-            stopped=self._stopped,
+            stopped=self.plan.stopped,
         )
+
+
+def _from_file(file: Mapping[str, object] | None) -> tuple[FlagPlan, ...]:
+    flags = read_document(file).flags if file is not None else ()
+    return tuple(replace(f, from_file=True, metadata={**f.metadata, "source": "flag file"}) for f in flags)
+
+
+def _said(resolution: Resolution) -> str | None:
+    if resolution.reason == "DISABLED":
+        return "the flag is disabled"
+    return f"{resolution.variant} ({resolution.metadata.get('decidedBy')})" if resolution.variant else None
+
+
+def _told(metadata: Mapping[str, JsonValue], override: Override | None) -> dict[str, JsonValue]:
+    """The metadata of a flag; one that the environment sets is in no rollout here, hence in no shadow."""
+    if override is None:
+        return dict(metadata)
+    kept = {name: value for name, value in metadata.items() if not name.startswith("shadow")}
+    return {**kept, "environment": override.variable}
 
 
 def _always(resolution: Resolution) -> Evaluate:
@@ -210,6 +296,10 @@ def _first_match(branches: list[tuple[Condition, Evaluate]], rest: Evaluate) -> 
         return rest(unit, attributes)
 
     return evaluate
+
+
+def _names(listed: JsonValue) -> frozenset[str]:
+    return frozenset(listed.split(",")) if isinstance(listed, str) and listed else frozenset()
 
 
 def _blocked(marks: JsonValue) -> dict[str, frozenset[int]]:

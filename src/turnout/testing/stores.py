@@ -93,7 +93,9 @@ class MemoryFlagStore:
     def __init__(self, memory: _Memory) -> None:
         self._memory = memory
 
-    async def apply(self, flags: Sequence[Flag], actor: str, at: datetime) -> Sequence[FlagChange]:
+    async def apply(
+        self, flags: Sequence[Flag], actor: str, at: datetime, *, dry_run: bool = False
+    ) -> Sequence[FlagChange]:
         """See `FlagStore.apply`. Raises InvalidInput too, when a variant is gone that traffic still uses."""
         rules.repeated(flags)
         memory = self._memory
@@ -108,8 +110,8 @@ class MemoryFlagStore:
             )
             for flag in flags
         ]
-        rules.overlapping(({key: r.flag for key, r in memory.flags.items()} | {f.key: f for f in flags}).values())
-        changed = [(record, change) for record, change in results if change.action != "unchanged"]
+        rules.together(({key: r.flag for key, r in memory.flags.items()} | {f.key: f for f in flags}).values())
+        changed = [(record, change) for record, change in results if change.action != "unchanged" and not dry_run]
         for record, change in changed:
             memory.flags[change.key] = record
             memory.audit.append(rules.change_entry(change, actor, at))
@@ -128,6 +130,7 @@ class MemoryFlagStore:
         """See `FlagStore.delete`."""
         record = self._memory.flag(key)
         rules.refuse_open(key, self._memory.open_rollout(key))
+        rules.refuse_required(key, (record.flag for record in self._memory.flags.values()))
         del self._memory.flags[key]
         self._memory.retired[key] = record.traffic.generation
         self._memory.audit.append(rules.delete_entry(key, actor, at))

@@ -145,6 +145,7 @@ async def running(
     tokens: Sequence[Token] = (),
     patience: float = 5.0,
     whereabouts: Whereabouts | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Api]:
     """The API over ``stores`` on a free port."""
     services = Services(
@@ -154,7 +155,7 @@ async def running(
         freezes=stores.freezes,
         budgets=stores.budgets,
         engine=engine or no_engine(),
-        hub=Hub(stores.flags, 0.02, utc_now),
+        hub=Hub(stores.flags, 0.02, utc_now, environ),
         metrics=Metrics(),
         patience=patience,
         whereabouts=whereabouts or Whereabouts(),

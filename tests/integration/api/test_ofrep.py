@@ -22,6 +22,7 @@ from turnout.adapters.settings import Token
 from turnout.adapters.sql import open_stores
 from turnout.client.shadowing import shadow_of
 from turnout.ports import Stores
+from turnout.resolver import compile_document
 
 SINGLE = "/ofrep/v1/evaluate/flags/"
 BULK = "/ofrep/v1/evaluate/flags"
@@ -247,3 +248,14 @@ async def test_other_languages_learn_of_a_shadow(api: Api) -> None:
     await api.served()
     over = (await api.http.post(f"{SINGLE}{PAST}", json={"context": {"targetingKey": "1"}})).json()
     assert not [name for name in over["metadata"] if name.startswith("shadow")]
+
+
+async def test_the_environment_of_the_api_overrides_what_it_evaluates(stores: Stores) -> None:
+    """OFREP clients get the variant named there; what is published to other resolvers stays as it is."""
+    async with running(stores, environ={"TURNOUT_FLAG_ANSWER_ENGINE": "lightrag"}) as api:
+        await api.apply()
+        answer = await api.http.post(f"/ofrep/v1/evaluate/flags/{FLAG}", json={"context": {"targetingKey": "u"}})
+        told = answer.json()
+        assert (told["variant"], told["metadata"]["decidedBy"]) == ("lightrag", "environment")
+        published = (await api.http.get("/v1/snapshot")).json()
+        assert compile_document(published).resolve(FLAG, "u").variant == "perplexity"

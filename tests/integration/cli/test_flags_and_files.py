@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import httpx
@@ -162,8 +163,30 @@ def test_resolve_looks_up_addresses(applied: Turnout, tmp_path: Path) -> None:
     file.write_text(json.dumps({"flags": {"located": flag | {"rules": [rule]}}}))
     assert applied("flags", "apply", "-f", str(file)).code == 0
     asked = ("resolve", "located", "-u", "u1", "--attr", "ip=81.2.69.142")
+    # What is applied is published a moment later.
+    while applied(*asked).code == 3:
+        time.sleep(0.02)
     assert applied(*asked, "--geo", str(database)).out.startswith("on")
     assert applied(*asked).out.startswith("off")
+
+
+def test_a_dry_run_shows_a_diff(applied: Turnout, files: Path) -> None:
+    """What the file would change is told flag by flag, as lines and as data, and nothing is changed."""
+    changed = FLAGS.replace("lightrag: 25, perplexity: 75", "lightrag: 40, perplexity: 60").replace(
+        "[beta, pilot]", "[beta]"
+    )
+    (files / "changed.yaml").write_text(changed + "  dry-new: {variants: {a: 1, b: 2}, stable: a}\n")
+    ran = applied("flags", "apply", "-f", f"{files}/changed.yaml", "--dry-run")
+    lines = ran.out.splitlines()
+    assert lines[0] == "answer-engine: updated, serves perplexity (dry run)"
+    assert {"-        lightrag: 25", "+        lightrag: 40", "-          - pilot"} <= set(lines)
+    assert "dry-new: created, serves a (dry run)" in lines
+    assert "+    stable: a" in lines
+    data = applied("flags", "apply", "-f", f"{files}/changed.yaml", "--dry-run", "--output", "json").json
+    assert (data["dry_run"], list(data["diffs"])) == (True, ["answer-engine", "dry-new"])
+    same = applied("flags", "apply", "-f", f"{files}/flags.yaml", "--dry-run")
+    assert same.out == "answer-engine: unchanged, serves perplexity (dry run)\n"
+    assert "dry-new" not in applied("flags", "list").out
 
 
 def test_resolve_and_explain(applied: Turnout) -> None:

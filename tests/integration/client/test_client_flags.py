@@ -15,6 +15,9 @@ from starlette.responses import Response
 from tests.integration.client.conftest import Connect
 from tests.integration.client.controller import FLAG, Controller, eventually, flag, free_port, written
 from turnout import Turnout
+from turnout.domain.errors import InvalidInput
+from turnout.domain.flags import Flag, initial_traffic
+from turnout.domain.snapshot import PublishedFlag
 from turnout.resolver import compile_document
 
 USERS = [f"user-{number}" for number in range(500)]
@@ -317,3 +320,86 @@ def test_threads_never_see_half_a_change(controller: Controller, connect: Connec
     for seen in looking:
         assert {variant for generation, variant in seen.result() if generation and generation % 2} <= {"lightrag"}
         assert {variant for generation, variant in seen.result() if generation and not generation % 2} <= {"perplexity"}
+
+
+def test_values_are_read_with_their_type(
+    controller: Controller, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each kind of flag is read by its own method; another type, or no such flag, gives the default and one warning."""
+    values = {"switch": True, "text": "hi", "count": 6000, "ratio": 0.25, "limits": {"tokens": 5}}
+    flags = [
+        PublishedFlag(definition=made, traffic=initial_traffic(made))
+        for made in (Flag(key=key, variants={"only": value}, stable="only") for key, value in values.items())
+    ]
+    controller.publish(*flags, revision=2)
+    client = connect(controller.url)
+    assert client.boolean("switch", None, False) is True
+    assert client.string("text", "u", "") == "hi"
+    assert client.number("count", "u", 0) == 6000
+    assert client.number("ratio", "u", 0.0, plan="pro") == 0.25
+    assert client.object("limits", "u", {}) == {"tokens": 5}
+    assert client.boolean("gone", "u", True) is True
+    with caplog.at_level(logging.WARNING):
+        assert [client.number("switch", "u", 7) for _ in range(3)] == [7, 7, 7]
+        assert client.boolean("count", "u", False) is False
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.split(":")[0] for text in told] == [
+        "flag 'switch' is read as a number, but the value of 'only' is a bool",
+        "flag 'count' is read as a boolean, but the value of 'only' is a int",
+    ]
+
+
+def test_the_environment_overrides_flags_in_this_process_only(
+    controller: Controller, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client given the variable serves its variant through every change, another one does not; slips are told."""
+    environ = {"TURNOUT_FLAG_ANSWER_ENGINE": "lightrag", "TURNOUT_FLAG_NOPE": "x"}
+    with caplog.at_level(logging.WARNING):
+        client, other = connect(controller.url, environ=environ), connect(controller.url, environ={})
+    controller.publish(flag(lightrag=0), revision=2)
+    eventually(lambda: client.status.revision == other.status.revision == 2)
+    assert (variants(client), variants(other)) == ({"lightrag"}, {"perplexity"})
+    assert client.resolve(FLAG, "u").decided_by == "environment"
+    assert [r.getMessage() for r in caplog.records if "environment" in r.getMessage()] == [
+        "environment: TURNOUT_FLAG_NOPE: names no flag; after TURNOUT_FLAG_: known here: ANSWER_ENGINE"
+    ]
+
+
+@pytest.mark.parametrize("name", ["flags.yaml", "flags.json"])
+def test_a_flag_file_serves_where_the_controller_has_nothing(
+    controller: Controller, connect: Connect, tmp_path: Path, name: str
+) -> None:
+    """Before any flags arrive, and for flags the controller lacks; where both have one, the controller's decides."""
+    variants = {"perplexity": {"mode": "file"}, "lightrag": {"mode": "file"}}
+    both = {"variants": variants, "stable": "perplexity", "serve": "lightrag", "env_prefix": "LIGHTRAG_"}
+    file = tmp_path / name
+    file.write_text(
+        json.dumps({"flags": {FLAG: both, "local": {"variants": {"on": True, "off": False}, "stable": "on"}}})
+    )
+    environ = {"LIGHTRAG_DAILY_BUDGET_USD": "5"}
+    alone = connect(f"http://127.0.0.1:{free_port()}", wait=0, flags_file=file, environ=environ)
+    found = alone.resolve(FLAG, "u")
+    assert (found.variant, found.value, found.metadata["source"]) == ("lightrag", {"mode": "file"}, "flag file")
+    assert alone.status.state == "not_ready"
+    assert alone.bound(FLAG).daily_budget_usd == 5
+    controller.publish(flag(lightrag=0), revision=2)
+    client = connect(controller.url, flags_file=file, environ={})
+    assert client.resolve(FLAG, "u").value == {"mode": "web"}
+    assert client.boolean("local", None, False) is True
+    assert client.resolve("neither", "u", default=3).value == 3
+
+
+def test_a_flag_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    """A missing file, one that is no YAML or JSON, and one with a wrong flag are named at once."""
+    cases = {
+        "gone.yaml": (None, "cannot be read"),
+        "torn.yaml": ("flags: [", "is no flag file"),
+        "torn.json": ("{", "is no flag file"),
+        "wrong.yaml": ("flags: {f: {variants: {a: 1}, stable: b}}", "there is no variant 'b'"),
+        "requires.yaml": ("flags: {f: {variants: {a: 1}, stable: a, requires: {g: a}}}", "there is no flag 'g'"),
+    }
+    for name, (text, said) in cases.items():
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        with pytest.raises(InvalidInput, match=said):
+            Turnout("http://127.0.0.1:9", cache_dir=None, wait=0, flags_file=tmp_path / name)

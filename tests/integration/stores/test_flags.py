@@ -17,7 +17,7 @@ from tests.integration.stores.builders import (
     completed,
     later,
 )
-from turnout.domain.errors import InvalidInput, NotFound, RolloutOpen
+from turnout.domain.errors import Conflict, InvalidInput, NotFound, RolloutOpen
 from turnout.domain.flags import Traffic
 from turnout.ports.stores import Delivery, Stores
 
@@ -280,3 +280,35 @@ async def test_feeds_silent_for_long_are_forgotten_without_harm(stores: Stores) 
     await stores.flags.beat("old", 1, NOW)
     await stores.flags.beat("new", 9, later(2 * 86_400))
     assert (await stores.flags.delivery(9, alive_since=later(86_400))).feeds == 1
+
+
+async def test_what_a_flag_requires_has_to_be_there(stores: Stores) -> None:
+    """Unknown flags, cycles and variants that go are refused with nothing changed; so is deleting what is required."""
+    child = a_flag(key="child", requires={FLAG: "new"})
+    with pytest.raises(InvalidInput, match=f"there is no flag '{FLAG}'"):
+        await applied(stores, child)
+    await applied(stores, child, a_flag())
+    revision = await stores.flags.revision()
+    with pytest.raises(InvalidInput, match="require each other"):
+        await applied(stores, a_flag(requires={"child": "new"}))
+    with pytest.raises(InvalidInput, match="has no variant 'new'"):
+        await applied(stores, a_flag(variants={"old": "1", "newer": "2"}))
+    with pytest.raises(Conflict, match="required by child"):
+        await stores.flags.delete(FLAG, "ann", NOW)
+    assert await stores.flags.revision() == revision
+    await stores.flags.delete("child", "ann", NOW)
+    await stores.flags.delete(FLAG, "ann", NOW)
+
+
+async def test_a_dry_run_tells_and_keeps_nothing(stores: Stores) -> None:
+    """What would be created or updated is told, what would be refused is refused, and nothing is written."""
+    await applied(stores, a_flag())
+    before = await stores.flags.revision(), await stores.flags.list(), await stores.rollouts.audit_log()
+    tried = a_flag(serve="new"), a_flag(key="child", requires={FLAG: "new"})
+    changes = await stores.flags.apply(tried, "ann", NOW, dry_run=True)
+    assert [(change.key, change.action) for change in changes] == [(FLAG, "updated"), ("child", "created")]
+    with pytest.raises(InvalidInput, match="there is no flag 'gone'"):
+        await stores.flags.apply([a_flag(requires={"gone": "new"})], "ann", NOW, dry_run=True)
+    after = await stores.flags.revision(), await stores.flags.list(), await stores.rollouts.audit_log()
+    assert after == before
+    assert [change.action for change in await applied(stores, *tried)] == ["updated", "created"]

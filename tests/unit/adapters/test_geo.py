@@ -109,7 +109,7 @@ def test_settings_say_whom_to_believe() -> None:
         ({"TURNOUT_TRUSTED_PROXIES": "10.0.0.1/8"}, r"TURNOUT_TRUSTED_PROXIES.*host bits.*10\.0\.0\.0/8"),
         ({"TURNOUT_GEO_HEADER": "Forwarded"}, "is believed of no proxy.*TURNOUT_TRUSTED_PROXIES"),
         ({"TURNOUT_GEO_ADDRESS": "request"}, "has no database.*TURNOUT_GEO_DATABASE"),
-        ({"TURNOUT_GEO_ADDRESS": "peer", "TURNOUT_GEO_DATABASE": "x"}, "geo.address"),
+        ({"TURNOUT_GEO_ADDRESS": "peer", "TURNOUT_GEO_DATABASE": "x"}, "TURNOUT_GEO_ADDRESS"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(environ: dict[str, Any], message: str) -> None:

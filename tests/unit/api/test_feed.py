@@ -160,7 +160,7 @@ async def test_a_revision_that_cannot_be_compiled_is_not_served(
         await _until(lambda: hub.revision == good)
         loaded: list[int] = []
 
-        def refusing(published: Any) -> Edition:
+        def refusing(published: Any, _environ: Any) -> Edition:
             loaded.append(published.revision)
             raise ValueError("a flag that cannot be compiled")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,3 +133,20 @@ def test_opening_and_closing_are_news_and_nothing_between() -> None:
     flapped = breaker_notice(ABOUT, done, opened(POLICY, done, BAD, NOW))
     assert flapped is not None
     assert "for the 3rd time in a row" in flapped.text
+
+
+@pytest.mark.parametrize("percentage", ["50", "100"])
+def test_a_breaker_goes_before_the_environment(percentage: str) -> None:
+    """Also where a process says that everybody, or half of the users, have the variant."""
+    said = {"F_ROLLOUT_PERCENTAGE": percentage}
+    flag = Flag.model_validate({"key": "f", "variants": {"a": 1, "b": 2}, "stable": "a", "env_prefix": "F_"})
+    published = PublishedFlag(definition=flag, traffic=Traffic(stable="a", weights={"a": 100_000}))
+    free = compile_document(document([published], 1, "s"), said)
+    exposed = [user for user in USERS if free.resolve("f", user).variant == "b"]
+    assert exposed
+    held = compile_document(document([published.model_copy(update={"blocked": {"b": 0}})], 1, "s"), said)
+    for user in USERS:
+        seen = held.resolve("f", user)
+        assert (seen.variant, seen.metadata["decidedBy"]) == ("a", "breaker" if user in exposed else "environment")
+    told = [(one.source, one.decided) for one in held.explain("f", exposed[0]).contenders]
+    assert told[:3] == [("emergency stop", False), ("breaker", True), ("environment", False)]

@@ -34,6 +34,14 @@ def test_settings_come_from_the_environment_and_options_win() -> None:
     assert (found.ui, found.json_output) == (False, True)
 
 
+def test_a_flag_file_is_passed_on_by_its_full_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From the option or the environment; the children may run elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    for found in (plan({}, "--flags", "flags.yaml"), plan({"TURNOUT_FLAGS_FILE": "flags.yaml"})):
+        assert child_environment(found, AT)["TURNOUT_FLAGS_FILE"] == str(tmp_path / "flags.yaml")
+    assert "TURNOUT_FLAGS_FILE" not in child_environment(plan({}), AT)
+
+
 def test_defaults() -> None:
     """Without settings: ./.turnout, 127.0.0.1:8080, with Temporal's page, as text."""
     found = plan({})

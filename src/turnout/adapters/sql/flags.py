@@ -29,14 +29,22 @@ class SqlFlagStore:
         self._database = database
         self._feeds: set[str] = set()
 
-    async def apply(self, flags: Sequence[Flag], actor: str, at: datetime) -> Sequence[FlagChange]:
+    async def apply(
+        self, flags: Sequence[Flag], actor: str, at: datetime, *, dry_run: bool = False
+    ) -> Sequence[FlagChange]:
         """See `FlagStore.apply`. Raises InvalidInput too, when a variant is gone that traffic still uses."""
         rules.repeated(flags)
+        try:
+            return await self._apply(flags, actor, at, dry_run)
+        except _Rehearsed as rehearsed:
+            return rehearsed.changes
+
+    async def _apply(self, flags: Sequence[Flag], actor: str, at: datetime, dry_run: bool) -> Sequence[FlagChange]:
         async with self._database.publishing() as publication:
             changes = [await _apply(publication.connection, flag, actor, at) for flag in flags]
-            if any(flag.layer is not None for flag in flags):
-                every = await publication.connection.execute(select(_FLAGS))
-                rules.overlapping(flag_record(row).flag for row in every)
+            rules.together(await _every(publication.connection))
+            if dry_run:
+                raise _Rehearsed(changes)
             if any(change.action != "unchanged" for change in changes):
                 await publication.publish()
         return changes
@@ -58,6 +66,7 @@ class SqlFlagStore:
             connection = publication.connection
             record = await _existing(connection, key)
             rules.refuse_open(key, await open_rollout(connection, key))
+            rules.refuse_required(key, await _every(connection))
             await connection.execute(delete(_FLAGS).where(_FLAGS.c.key == key))
             await _retire(connection, record)
             await append_audit(connection, rules.delete_entry(key, actor, at))
@@ -119,6 +128,19 @@ class SqlFlagStore:
         async with self._database.reading() as connection:
             sent = (await connection.execute(alive)).scalars().all()
         return Delivery(revision=revision, feeds=len(sent), lagging=sum(one < revision for one in sent))
+
+
+class _Rehearsed(Exception):
+    """Ends the transaction of a dry run without keeping anything; carries what it would have done."""
+
+    def __init__(self, changes: Sequence[FlagChange]) -> None:
+        super().__init__()
+        self.changes = changes
+
+
+async def _every(connection: AsyncConnection) -> list[Flag]:
+    rows = await connection.execute(select(_FLAGS))
+    return [flag_record(row).flag for row in rows]
 
 
 async def _existing(connection: AsyncConnection, key: str) -> FlagRecord:

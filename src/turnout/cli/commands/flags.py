@@ -13,10 +13,11 @@ from turnout.cli.command import command
 from turnout.cli.commands.arguments import FlagArgument, ReasonOption
 from turnout.cli.documents import load, read_flags
 from turnout.cli.failures import usage
-from turnout.cli.http import read, segment
-from turnout.cli.render.flags import changes_view, flag_view, flags_table
+from turnout.cli.http import Api, read, segment
+from turnout.cli.render.flags import changes_view, difference, flag_view, flags_table, rehearsal_view
 from turnout.cli.session import Session
 from turnout.cli.views import listed, mapping
+from turnout.domain.flags import Flag
 from turnout.ports import FlagChange, FlagRecord
 
 app = typer.Typer(help="Define, list, stop and restore flags.", no_args_is_help=True)
@@ -27,22 +28,39 @@ FilesOption = Annotated[
 
 
 @command(app, "apply")
-def apply(session: Session, file: FilesOption) -> None:
+def apply(
+    session: Session,
+    file: FilesOption,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; show what would change, as a diff of each flag.")
+    ] = False,
+) -> None:
     """Create or update the flags in a file: all of them, or none when one is wrong.
 
     A flag whose traffic a rollout has moved keeps it, unless its serve, split or stable changed in the file.
     """
     flags: dict[str, object] = {}
+    parsed: list[Flag] = []
     for source in file:
         document = load(source)
-        keys = [flag.key for flag in read_flags(document)]
-        if twice := sorted(flags.keys() & set(keys)):
+        parsed += (found := read_flags(document))
+        if twice := sorted(flags.keys() & {flag.key for flag in found}):
             raise usage(f"{', '.join(twice)} stands in several files; keep each flag in one of them")
         flags |= mapping(mapping(document.data)["flags"])
     with session.api() as api:
-        answer = api.post("/v1/flags", {"flags": flags})
+        before = _held(api) if dry_run else {}
+        answer = mapping(api.post("/v1/flags?dry_run=true" if dry_run else "/v1/flags", {"flags": flags}))
     changes = [read(FlagChange, item) for item in listed(answer, "changes")]
-    session.answer(answer, changes_view(changes))
+    if not dry_run:
+        session.answer(answer, changes_view(changes))
+        return
+    diffs = {flag.key: difference(before.get(flag.key), flag) for flag in parsed}
+    session.answer({**answer, "dry_run": True, "diffs": diffs}, rehearsal_view(changes, diffs))
+
+
+def _held(api: Api) -> dict[str, Flag]:
+    records = [read(FlagRecord, item) for item in listed(api.get("/v1/flags"), "flags")]
+    return {record.flag.key: record.flag for record in records}
 
 
 @command(app, "list")

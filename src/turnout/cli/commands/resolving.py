@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Annotated, cast
 
@@ -15,6 +16,7 @@ from turnout.cli.commands.arguments import FlagArgument
 from turnout.cli.failures import ExitCode, Failure, usage
 from turnout.cli.render.explain import explanation_data, explanation_view, resolution_data, resolution_text
 from turnout.cli.session import Session
+from turnout.client.flagfile import read_flag_file
 from turnout.resolver import Resolution, Snapshot, compile_document
 
 UserOption = Annotated[str | None, typer.Option("--user", "-u", help="Whom to resolve for (the targeting key).")]
@@ -32,6 +34,17 @@ GeoOption = Annotated[
 ]
 
 
+FileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--flags",
+        metavar="FILE",
+        help="Flag file beneath the API's flags, as a client has.",
+        envvar="TURNOUT_FLAGS_FILE",
+    ),
+]
+
+
 def add_to(app: typer.Typer, panel: str) -> None:
     """Add the commands of this file to ``app``."""
     command(app, "resolve", panel)(resolve)
@@ -44,9 +57,10 @@ def resolve(
     user: UserOption = None,
     attr: AttributesOption = None,
     geo: GeoOption = None,
+    flags: FileOption = None,
 ) -> ExitCode:
     """Tell which variant a user gets."""
-    resolution = _snapshot(session).resolve(flag, user, located(attributes_of(attr or ()), open_places(geo)))
+    resolution = _snapshot(session, flags).resolve(flag, user, located(attributes_of(attr or ()), open_places(geo)))
     return _tell(session, resolution, resolution_data(resolution), resolution_text(resolution))
 
 
@@ -56,10 +70,14 @@ def explain(
     user: UserOption = None,
     attr: AttributesOption = None,
     geo: GeoOption = None,
+    flags: FileOption = None,
 ) -> ExitCode:
-    """Tell which variant a user gets and why: the rule or split that decided, and the user's bucket."""
+    """Tell which variant a user gets and why: the rule or split, the user's bucket, and every source's say.
+
+    The environment overrides flags as it does in a service: TURNOUT_FLAG_<KEY>, and what a flag's env_prefix begins.
+    """
     attributes = located(attributes_of(attr or ()), open_places(geo))
-    explanation = _snapshot(session).explain(flag, user, attributes)
+    explanation = _snapshot(session, flags).explain(flag, user, attributes)
     text = explanation_view(explanation, user)
     return _tell(session, explanation.resolution, explanation_data(explanation), text)
 
@@ -81,9 +99,10 @@ def _attribute(text: str) -> tuple[str, object]:
         raise usage(f"--attr {text} holds no JSON after :=; write --attr {name[:-1]}={value} for a text") from None
 
 
-def _snapshot(session: Session) -> Snapshot:
+def _snapshot(session: Session, flags: str | None) -> Snapshot:
+    file = read_flag_file(flags)
     with session.api() as api:
-        return compile_document(cast("dict[str, object]", api.get("/v1/snapshot")))
+        return compile_document(cast("dict[str, object]", api.get("/v1/snapshot")), os.environ, file)
 
 
 def _tell(session: Session, resolution: Resolution, data: object, text: RenderableType) -> ExitCode:

@@ -31,13 +31,18 @@ def up(
     data: Annotated[str | None, typer.Option(help="Data directory. [env: TURNOUT_DATA; .turnout]")] = None,
     host: Annotated[str | None, typer.Option(help="Address of the API. [env: TURNOUT_HOST; 127.0.0.1]")] = None,
     port: PortOption = None,
+    flags: Annotated[
+        str | None,
+        typer.Option(help="Flag file to keep applied, now and after every change of it. [env: TURNOUT_FLAGS_FILE]"),
+    ] = None,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Serve Temporal's web page.")] = True,
 ) -> None:
     """Run Turnout on this machine: a Temporal server, a worker and the API, until Ctrl-C.
 
     A later start on the same data directory continues every open rollout.
     """
-    options = _written({"--data": data, "--host": host, "--port": port, "--output": _output(session)})
+    given = {"--data": data, "--host": host, "--port": port, "--flags": flags, "--output": _output(session)}
+    options = _written(given)
     become("workers.up", [*options, *([] if ui else ["--no-ui"])], "turnout up")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Final
 
@@ -57,40 +57,48 @@ def explanation_view(explanation: Explanation, unit: str | None) -> RenderableTy
         "stopped" if explanation.stopped else "",
     ]
     lines.append(Text("  " + ", ".join(filter(None, facts)), style="dim"))
+    lines += [Text(f"  {line}", style="dim") for line in contenders(explanation)]
     return Group(*lines)
 
 
-_WHOLE: Final = {
+def contenders(explanation: Explanation) -> Iterator[str]:
+    """One line for each source, the strongest first, which of them decided and which it overruled."""
+    settled = False
+    for one in explanation.contenders:
+        settled = settled or one.decided
+        verdict = "decides" if one.decided else "overruled" if settled else "passed over"
+        yield f"{one.source}: {f'{one.says} ({verdict})' if one.says is not None else 'says nothing'}"
+
+
+_SENTENCES: Final[Mapping[str, str]] = {
     "stopped": "decided by the emergency stop: everybody gets the stable variant",
     "breaker": "decided by an open breaker: the stable variant instead of one that a service found bad",
+    "environment": "decided by {name} in the environment",
     "disabled": "the flag is disabled: every caller's own default applies",
+    "prerequisite": "decided by prerequisite {name}, which gives another variant than required: the stable variant",
+    "rule": "decided by rule {name}, whose condition holds",
+    "segment": "decided by segment {name}, whose condition holds",
+    "holdout": "decided by holdout {name}, which no rollout includes: the stable variant",
+    "layer": "decided by layer {name}, in whose other part the user is: the stable variant",
+    "exposure": "decided by the test, which does not include the user: the stable variant",
     "static": "everybody gets the same variant",
 }
 
 
 def decided(explanation: Explanation) -> str:
     """Which part of the flag decided, in a sentence."""
-    match explanation.source:
-        case "stopped" | "breaker" | "disabled" | "static":
-            return _WHOLE[explanation.source]
-        case "rule" | "segment":
-            return f"decided by {explanation.source} {explanation.name}, whose condition holds"
-        case "holdout":
-            return f"decided by holdout {explanation.name}, which no rollout includes: the stable variant"
-        case "layer":
-            return f"decided by layer {explanation.name}, in whose other part the user is: the stable variant"
-        case "exposure":
-            return "decided by the test, which does not include the user: the stable variant"
-        case "traffic":
-            by = f", which rollout {explanation.rollout} moves" if explanation.rollout else ""
-            return f"decided by the split of the traffic{by}" if explanation.slices else "decided by the flag's serve"
-        case "error" | "not_found":
-            return f"not decided: {explanation.resolution.error_message}"
+    if explanation.source == "traffic":
+        by = f", which rollout {explanation.rollout} moves" if explanation.rollout else ""
+        return f"decided by the split of the traffic{by}" if explanation.slices else "decided by the flag's serve"
+    if explanation.source in _SENTENCES:
+        return _SENTENCES[explanation.source].format(name=explanation.name)
+    return f"not decided: {explanation.resolution.error_message}"
 
 
 def _passed(explanation: Explanation) -> Iterator[str]:
     for name in explanation.passed:
-        yield f"{name}: its condition does not hold"
+        kind, _, flag = name.partition(":")
+        yield f"prerequisite {flag}: met" if kind == "prerequisite" else f"{name}: its condition does not hold"
 
 
 def _split(explanation: Explanation) -> Iterator[str]:

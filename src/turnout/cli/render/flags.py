@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import unified_diff
+from typing import Final
 
 import yaml
 from rich.console import Group, RenderableType
@@ -10,7 +12,7 @@ from rich.text import Text
 
 from turnout.cli.render.words import minute, percent, table
 from turnout.domain.bucketing import TOTAL
-from turnout.domain.flags import Shadow
+from turnout.domain.flags import Flag, Shadow
 from turnout.ports import FlagChange, FlagRecord
 
 
@@ -67,16 +69,34 @@ def flag_view(record: FlagRecord) -> RenderableType:
         Text(f"generation: {record.traffic.generation}{rollout}"),
         Text(f"changed: {minute(record.updated_at)} by {record.updated_by}"),
         Text(),
-        Text(definition(record).rstrip()),
+        Text(definition(record.flag).rstrip()),
     ]
     return Group(*lines)
 
 
-def definition(record: FlagRecord) -> str:
+def definition(flag: Flag) -> str:
     """The flag as a file for `turnout flags apply`."""
-    written = record.flag.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    written = flag.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     key = written.pop("key")
     return yaml.safe_dump({"flags": {key: written}}, sort_keys=False, allow_unicode=True)
+
+
+def difference(before: Flag | None, after: Flag) -> str:
+    """What changes from one definition to the other, as a unified diff; empty when nothing does."""
+    old, new = (definition(flag).splitlines() if flag else [] for flag in (before, after))
+    return "\n".join(unified_diff(old, new, fromfile="database", tofile="file", lineterm=""))
+
+
+def rehearsal_view(changes: Sequence[FlagChange], diffs: Mapping[str, str]) -> RenderableType:
+    """What applying would do: one line a flag, then its diff."""
+    lines: list[Text] = []
+    for change in changes:
+        lines.append(Text(f"{change_line(change)} (dry run)"))
+        lines += [Text(line, style=_COLOURS.get(line[:1], "")) for line in diffs.get(change.key, "").splitlines()]
+    return Group(*lines)
+
+
+_COLOURS: Final[Mapping[str, str]] = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def changes_view(changes: Sequence[FlagChange]) -> RenderableType:
