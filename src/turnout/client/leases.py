@@ -208,7 +208,9 @@ class Leases:
     def _pause(self) -> float:
         """Seconds until there may be something to do without anybody's asking."""
         now = time.monotonic()
-        waiting = [purse.not_before for purse in self._purses.values() if purse.wants or purse.pending]
+        purses = list(self._purses.values())
+        waiting = [purse.not_before for purse in purses if purse.wants or purse.pending]
+        waiting += [max(purse.renew_at, purse.not_before) for purse in purses]
         return max(0.0, min([now + AGAIN_S, *waiting]) - now)
 
     def _tend(self, http: httpx.Client, purse: _Purse) -> None:
