@@ -274,24 +274,31 @@ def test_settings_come_from_the_environment(
     assert len(list((tmp_path / "turnout").iterdir())) == 1
 
 
+def clients_threads() -> set[threading.Thread]:
+    """Threads of Turnout in this process; what ran before a test is not its business."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("turnout-")}
+
+
 def test_closing_ends_a_quiet_stream(controller: Controller, connect: Connect) -> None:
     """Closing interrupts the wait for the stream's next byte: the thread ends, and evaluation still works."""
+    before = clients_threads()
     client = connect(controller.url)
     client.close()
     client.close()
-    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("turnout-")])
+    eventually(lambda: not clients_threads() - before)
     assert client.resolve(FLAG, "user-1").variant in ("perplexity", "lightrag")
     eventually(lambda: controller.streams == 0)
 
 
 def test_a_forgotten_client_leaves_no_thread(controller: Controller) -> None:
     """A client that is dropped without being closed delivers its outcomes, and its threads end."""
+    before = clients_threads()
     client = Turnout(controller.url, cache_dir=None, wait=10)
     client.report(client.resolve(FLAG, "user-1"), ok=True)
     del client
     gc.collect()
     eventually(lambda: len(controller.stored) == 1)
-    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("turnout-")])
+    eventually(lambda: not clients_threads() - before)
 
 
 def test_threads_never_see_half_a_change(controller: Controller, connect: Connect) -> None:
