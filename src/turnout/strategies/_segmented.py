@@ -16,6 +16,7 @@ from turnout.domain.durations import Duration
 from turnout.domain.errors import Problem
 from turnout.domain.gates import needs_both_arms
 from turnout.domain.model import Frozen
+from turnout.domain.names import Name
 from turnout.domain.plan import OnFail, Plan, Stage
 from turnout.domain.spec import Percentage, Policies
 from turnout.domain.windows import Windows
@@ -51,7 +52,7 @@ class PartSpec(ShareSpec):
     One that is not enabled keeps its users on stable, whatever later parts match them.
     """
 
-    name: flags.Name
+    name: Name
 
 
 @dataclass(frozen=True, slots=True)
