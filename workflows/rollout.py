@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from turnout.domain import machine
     from turnout.domain.ahead import due_at, move_windows
     from turnout.domain.freezes import Closed, Opening
+    from turnout.domain.moves import Step
     from turnout.domain.plan import Plan
     from turnout.domain.refusals import windows_for
     from turnout.domain.rollout import Clock, Decision, Observation, RolloutState, RolloutStatus, status_of
@@ -277,7 +278,7 @@ class RolloutWorkflow(Commands):
         self._state = self._state.model_copy(update={"clock": clock})
         self._watch = None
 
-    async def _carry_out(self, plan: Plan, step: machine.Step) -> machine.Step:
+    async def _carry_out(self, plan: Plan, step: Step) -> Step:
         """Let every decision take effect, then move to the step's state; returns the step that was taken."""
         before = self._state.last
         try:

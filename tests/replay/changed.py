@@ -10,6 +10,7 @@ from workflows.rollout import RolloutWorkflow
 
 with workflow.unsafe.imports_passed_through():
     from turnout.domain import machine
+    from turnout.domain.moves import Step
     from turnout.domain.plan import Plan
     from turnout.domain.rollout import Decision
     from workflows.messages import WORKFLOW_NAME, Committed, RolloutInput, RolloutResult
@@ -29,7 +30,7 @@ class ShowsFirst(RolloutWorkflow):
         """See `RolloutWorkflow.run`."""
         return await super().run(request)
 
-    async def _carry_out(self, plan: Plan, step: machine.Step) -> machine.Step:
+    async def _carry_out(self, plan: Plan, step: Step) -> Step:
         before = self._state
         self._state = step.state
         self._show(plan)

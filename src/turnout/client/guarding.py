@@ -19,9 +19,10 @@ from turnout.client.outcomes import Draft
 from turnout.client.protecting import Passage, Protection
 from turnout.client.sender import Sender
 from turnout.client.shared import Shared
+from turnout.domain.bound import NOTHING, Bound
 from turnout.domain.flags import Comparator
 from turnout.guards.breaker import Circuit
-from turnout.guards.policy import Policy
+from turnout.guards.policy import Policy, configured
 
 NO_ANSWER: Final = object()
 """Stands for the answer of a try that has none."""
@@ -64,10 +65,18 @@ class Standing(NamedTuple):
 class Guarding:
     """The guards of a process, by flag. Safe to share between threads and event loops."""
 
-    def __init__(self, sender: Sender, scoring: Background, shared: Shared | None = None) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        scoring: Background,
+        shared: Shared | None = None,
+        bound: Callable[[str], Bound] = lambda _: NOTHING,
+    ) -> None:
         self._sender: Final = sender
         self._scoring: Final = scoring
         self._shared: Final = shared or Shared()
+        self._bound: Final = bound
+        self._guards: dict[str, Guard] = {}
         self._standing: dict[str, Standing] = {}
         self._begin()
 
@@ -84,14 +93,19 @@ class Guarding:
 
     def guard(self, flag: str, guard: Guard) -> None:
         """Guard calls of ``flag`` like this from now on; its breakers begin anew."""
-        self._standing[flag] = _standing(guard)
+        with self._lock:
+            self._guards[flag] = guard
+            self._standing.pop(flag, None)
 
     def standing(self, flag: str) -> Standing:
-        """How calls of ``flag`` are guarded: as said, or else in the usual way."""
+        """How calls of ``flag`` are guarded: as the environment says, as the program says, or else in the usual way.
+
+        What the environment says is read at the first call.
+        """
         found = self._standing.get(flag)
         if found is None:
             with self._lock:
-                found = self._standing.setdefault(flag, _standing(Guard()))
+                found = self._standing.setdefault(flag, _standing(self._guards.get(flag, Guard()), self._bound(flag)))
         return found
 
     def enter(self, standing: Standing, assignment: Assignment, variant: str) -> Passage | Reason:
@@ -197,9 +211,9 @@ class Guarding:
             _log.warning("guarded call %s (said once): %s", kind, why)
 
 
-def _standing(guard: Guard) -> Standing:
+def _standing(guard: Guard, bound: Bound) -> Standing:
     return Standing(
-        guard.policy,
+        configured(guard.policy, bound),
         guard.policy.limit_s,
         None if guard.accept is None else judge_of(guard.accept),
         {name: judge_of(score) for name, score in guard.measure.items()},

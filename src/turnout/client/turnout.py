@@ -114,7 +114,7 @@ class Turnout(TypedReads):
         self._shadowing: Final = Shadowing(self._sender, shadow_places, shadow_timeout)
         self._sharing: Final = Sharing(controller, self._current, kept_in.parent if kept_in is not None else None)
         scoring = Background(SCORING, score_timeout, waiting=queue_size)
-        self._guarding: Final = Guarding(self._sender, scoring, self._sharing.shared)
+        self._guarding: Final = Guarding(self._sender, scoring, self._sharing.shared, self.bound)
         self._crew: Final = Crew()
         self._waking = threading.Lock()
         self._closed = False

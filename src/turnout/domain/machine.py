@@ -5,7 +5,7 @@ The workflow only orders effects around it. Nothing here knows a clock: every ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -13,17 +13,25 @@ from pydantic import JsonValue
 
 from turnout.domain import adjusting
 from turnout.domain.ahead import approval_due, needs_a_person, upcoming, windows_ahead
-from turnout.domain.bucketing import TOTAL
 from turnout.domain.durations import format_duration
-from turnout.domain.flags import Segment, Shadow
 from turnout.domain.freezes import Closed
+from turnout.domain.moves import (
+    Cause,
+    Step,
+    became,
+    complete,
+    enter,
+    note,
+    publish,
+    traffic_of,
+    withdraw,
+)
 from turnout.domain.plan import Plan, Recourse, Stage
 from turnout.domain.refusals import refusal
 from turnout.domain.rollout import (
     ZERO,
     Clock,
     Command,
-    Decision,
     DecisionKind,
     Observation,
     Pause,
@@ -35,58 +43,22 @@ from turnout.domain.rollout import (
 from turnout.domain.verdicts import Verdict
 
 REMEMBERED_COMMANDS = 200
-_FORWARD: frozenset[DecisionKind] = frozenset({"started", "advanced", "overridden"})
 _STANDING = frozenset({State.PAUSED, State.AWAITING_APPROVAL})
 _CLOCKLESS = _STANDING | {State.WAITING_WINDOW}
 
-
 BREAKER: Final = "breaker"
 """The actor of commands that a shared breaker gives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What an event led to: the new state and the decisions to record, in order."""
-
-    state: RolloutState
-    decisions: tuple[Decision, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Cause:
-    """Who or what brought a decision about."""
-
-    at: datetime
-    text: str
-    actor: str = "turnout"
-    reason: str = ""
-    verdict: Verdict | None = None
-    evidence: str | None = None
-    command_id: str | None = None
-    overrode: Closed | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """Traffic to publish; ``share`` (0..1) is what it gives the candidate."""
-
-    weights: dict[str, int]
-    share: float
-    segments: tuple[Segment, ...] = ()
-    shadow: Shadow | None = None
-    exposed: int = TOTAL
-    new_stable: str | None = None
 
 
 def begin(plan: Plan, state: RolloutState, at: datetime, closed: Closed | None = None) -> Step:
     """Enter the first stage; or wait, for the time it was scheduled at, or while ``closed`` forbids it."""
     if plan.start_at is not None and at < plan.start_at:
         text = f"scheduled by {state.started_by}: begins {plan.start_at:%a %Y-%m-%d %H:%M %Z}"
-        return _note(plan, state, "scheduled", _Cause(at, text, actor=state.started_by))
+        return note(plan, state, "scheduled", Cause(at, text, actor=state.started_by))
     if closed is not None:
-        return _wait(plan, state, closed, _Cause(at, "about to begin"))
+        return _wait(plan, state, closed, Cause(at, "about to begin"))
     text = f"started by {state.started_by}: {_journey(plan)}"
-    return _enter(plan, state, 0, "started", _Cause(at, text, actor=state.started_by))
+    return enter(plan, state, 0, "started", Cause(at, text, actor=state.started_by))
 
 
 def _journey(plan: Plan) -> str:
@@ -97,7 +69,7 @@ def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
     """Act on what watching the stage came to."""
     if state.state.ended or state.ending is not None:
         return Step(state)
-    cause = _Cause(seen.at, seen.text, verdict=seen.verdict, evidence=seen.evidence)
+    cause = Cause(seen.at, seen.text, verdict=seen.verdict, evidence=seen.evidence)
     if state.state not in _CLOCKLESS:
         state = state.model_copy(update={"clock": seen.clock})
     if seen.kind == "guardrail":
@@ -105,16 +77,16 @@ def observe(plan: Plan, state: RolloutState, seen: Observation) -> Step:
     return Step(state) if state.state in _STANDING else _found(plan, state, seen, cause)
 
 
-def _found(plan: Plan, state: RolloutState, seen: Observation, cause: _Cause) -> Step:
+def _found(plan: Plan, state: RolloutState, seen: Observation, cause: Cause) -> Step:
     match seen.kind:
         case "judged" if seen.verdict is Verdict.PASS:
             return _passed(plan, _proven(plan, state.model_copy(update={"winner": seen.winner})), cause)
         case "judged" if seen.verdict is Verdict.FAIL:
             return _failed(plan, state, cause)
         case "blocked":
-            return _became(plan, state, State.HOLDING, "held", cause, blocked=seen.verdict)
+            return became(plan, state, State.HOLDING, "held", cause, blocked=seen.verdict)
         case "recovered":
-            return _became(plan, state, State.RUNNING, "recovered", cause, blocked=None)
+            return became(plan, state, State.RUNNING, "recovered", cause, blocked=None)
         case "overdue":
             return _overdue(plan, state, seen, cause)
         case "waiting" if seen.closed is not None:
@@ -132,14 +104,14 @@ def due(plan: Plan, state: RolloutState, at: datetime, closed: Closed | None) ->
     state = state.model_copy(update={"approval_due": None})
     if approval is None or approval.timeout is None:
         return Step(state)
-    cause = _Cause(at, f"nobody has approved within {format_duration(approval.timeout)}")
+    cause = Cause(at, f"nobody has approved within {format_duration(approval.timeout)}")
     match approval.on_timeout:
         case "rollback":
-            return _withdraw(plan, state, State.ROLLED_BACK, cause)
+            return withdraw(plan, state, State.ROLLED_BACK, cause)
         case "pause":
             return _pause(plan, state, cause)
         case "hold":
-            return _note(plan, state, "approval_overdue", replace(cause, text=f"{cause.text}; waits on"))
+            return note(plan, state, "approval_overdue", replace(cause, text=f"{cause.text}; waits on"))
 
 
 def command(plan: Plan, state: RolloutState, order: Command, at: datetime, closed: Closed | None = None) -> Step:
@@ -152,9 +124,9 @@ def command(plan: Plan, state: RolloutState, order: Command, at: datetime, close
     why_not = refusal(plan, state, order, closed)
     state = _remember(state, order, refused=why_not is not None)
     said = f": {order.reason}" if order.reason else ""
-    cause = _Cause(at, f"{order.kind} by {order.actor}{said}", order.actor, order.reason, command_id=order.id)
+    cause = Cause(at, f"{order.kind} by {order.actor}{said}", order.actor, order.reason, command_id=order.id)
     if why_not is not None:
-        return _note(plan, state, "refused", replace(cause, text=f"{cause.text} – refused, {why_not}"))
+        return note(plan, state, "refused", replace(cause, text=f"{cause.text} – refused, {why_not}"))
     match order.kind:
         case "pause":
             # While a breaker kept users from the candidate, those of stable went on counting: the stage begins anew.
@@ -170,9 +142,9 @@ def command(plan: Plan, state: RolloutState, order: Command, at: datetime, close
         case "adjust":
             return _adjust(plan, state, order, replace(cause, overrode=closed))
         case "abort":
-            return _withdraw(plan, state, State.ABORTED, replace(cause, text=f"aborted by {order.actor}{said}"))
+            return withdraw(plan, state, State.ABORTED, replace(cause, text=f"aborted by {order.actor}{said}"))
         case "rollback":
-            return _withdraw(plan, state, State.ROLLED_BACK, replace(cause, text=f"rolled back by {order.actor}{said}"))
+            return withdraw(plan, state, State.ROLLED_BACK, replace(cause, text=f"rolled back by {order.actor}{said}"))
 
 
 def finish(plan: Plan, state: RolloutState, at: datetime, delivery: str) -> Step:
@@ -180,7 +152,7 @@ def finish(plan: Plan, state: RolloutState, at: datetime, delivery: str) -> Step
     end = state.ending or State.FAILED
     state = state.model_copy(update={"state": end, "ending": None, "pause": None, "blocked": None, "closed": None})
     then = "; a rollout that ships the winner follows" if follow_up(plan, state) is not None else ""
-    return _note(plan, state, "ended", _Cause(at, f"{str(end).replace('_', ' ')}; {delivery}{then}"))
+    return note(plan, state, "ended", Cause(at, f"{str(end).replace('_', ' ')}; {delivery}{then}"))
 
 
 def follow_up(plan: Plan, state: RolloutState) -> dict[str, JsonValue] | None:
@@ -191,13 +163,13 @@ def follow_up(plan: Plan, state: RolloutState) -> dict[str, JsonValue] | None:
 
 def broken(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
     """Take everybody back because the stage can be watched no more, through no fault of the candidate."""
-    return _withdraw(plan, state, State.FAILED, _Cause(at, f"watching failed for good: {why}"))
+    return withdraw(plan, state, State.FAILED, Cause(at, f"watching failed for good: {why}"))
 
 
 def fenced(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
     """Fail a rollout that no longer owns its flag's traffic: somebody else published a newer generation."""
     state = state.model_copy(update={"state": State.FAILED, "ending": None, "pause": None})
-    return _note(plan, state, "ended", _Cause(at, f"failed: {why}"))
+    return note(plan, state, "ended", Cause(at, f"failed: {why}"))
 
 
 def unrouted(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
@@ -205,12 +177,10 @@ def unrouted(plan: Plan, state: RolloutState, at: datetime, why: str) -> Step:
 
     An end goes on, too: it is reported only once the router has it.
     """
-    cause = _Cause(
-        at, f"the router has not taken the change, which is tried again: {why}", verdict=Verdict.SOURCE_ERROR
-    )
+    cause = Cause(at, f"the router has not taken the change, which is tried again: {why}", verdict=Verdict.SOURCE_ERROR)
     if state.ending is not None or state.state in _STANDING:
-        return _note(plan, state, "held", cause)
-    return _became(plan, state, State.HOLDING, "held", cause, blocked=Verdict.SOURCE_ERROR)
+        return note(plan, state, "held", cause)
+    return became(plan, state, State.HOLDING, "held", cause, blocked=Verdict.SOURCE_ERROR)
 
 
 def watch_request(plan: Plan, state: RolloutState) -> WatchRequest | None:
@@ -260,51 +230,51 @@ def _remember(state: RolloutState, order: Command, refused: bool) -> RolloutStat
     return state.model_copy(update={"seen": seen, "refused": (*others, order.id) if refused else others})
 
 
-def _passed(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+def _passed(plan: Plan, state: RolloutState, cause: Cause) -> Step:
     stage = upcoming(plan, state)
     if state.since is None:
         return begin(plan, state, cause.at)
     if stage is None:
-        return _complete(plan, state, cause)
+        return complete(plan, state, cause)
     if not needs_a_person(state, stage):
-        return _enter(plan, state, state.stage + 1, "advanced", cause)
+        return enter(plan, state, state.stage + 1, "advanced", cause)
     return _await_person(plan, state, stage, cause)
 
 
-def _await_person(plan: Plan, state: RolloutState, stage: Stage, cause: _Cause) -> Step:
+def _await_person(plan: Plan, state: RolloutState, stage: Stage, cause: Cause) -> Step:
     need = "promote"
     if stage.approval is not None:
         need = f"approval by {stage.approval.by or 'somebody who did not start it'}"
     text = f"{cause.text}; waits for {need} before {stage.name}"
     state = state.model_copy(update={"approval_due": approval_due(stage, cause.at)})
-    return _became(plan, state, State.AWAITING_APPROVAL, "awaiting_approval", replace(cause, text=text), blocked=None)
+    return became(plan, state, State.AWAITING_APPROVAL, "awaiting_approval", replace(cause, text=text), blocked=None)
 
 
-def _wait(plan: Plan, state: RolloutState, closed: Closed, cause: _Cause) -> Step:
+def _wait(plan: Plan, state: RolloutState, closed: Closed, cause: Cause) -> Step:
     """Stand still until traffic may move forward."""
     text = f"{cause.text}; waits for its window: {closed.opens} (now it is {closed.why})"
     verdict = cause.verdict if cause.verdict is not Verdict.NO_DATA else None
     state = state.model_copy(update={"closed": closed})
     cause = replace(cause, text=text, verdict=verdict)
-    return _became(plan, state, State.WAITING_WINDOW, "waiting_window", cause, blocked=None)
+    return became(plan, state, State.WAITING_WINDOW, "waiting_window", cause, blocked=None)
 
 
-def _failed(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+def _failed(plan: Plan, state: RolloutState, cause: Cause) -> Step:
     stage = plan.stages[state.stage]
     state = state.model_copy(update={"passed": adjusting.disproven(stage, state.passed)})
     if stage.on_fail == "pause":
         return _pause(plan, state, cause, restart=True)
     if stage.on_fail == "rollback" or state.stage == 0:
-        return _withdraw(plan, state, State.ROLLED_BACK, cause)
+        return withdraw(plan, state, State.ROLLED_BACK, cause)
     times = state.failures.get(state.stage, 0) + 1
     state = state.model_copy(update={"failures": {**state.failures, state.stage: times}})
     cause = replace(cause, text=f"{cause.text}; failure {times} of {stage.max_attempts} at {stage.name}")
     if times >= stage.max_attempts:
-        return _withdraw(plan, state, State.ROLLED_BACK, cause)
-    return _enter(plan, state, state.stage - 1, "moved_back", cause)
+        return withdraw(plan, state, State.ROLLED_BACK, cause)
+    return enter(plan, state, state.stage - 1, "moved_back", cause)
 
 
-def _overdue(plan: Plan, state: RolloutState, seen: Observation, cause: _Cause) -> Step:
+def _overdue(plan: Plan, state: RolloutState, seen: Observation, cause: Cause) -> Step:
     stage = plan.stages[state.stage]
     waited, deadline = format_duration(state.clock.waited), format_duration(stage.deadline)
     text = f"{cause.text}; undecided for {waited}, the deadline is {deadline}"
@@ -313,59 +283,59 @@ def _overdue(plan: Plan, state: RolloutState, seen: Observation, cause: _Cause) 
     return _recourse(plan, state, seen.recourse or "pause", replace(cause, text=text))
 
 
-def _recourse(plan: Plan, state: RolloutState, recourse: Recourse, cause: _Cause) -> Step:
+def _recourse(plan: Plan, state: RolloutState, recourse: Recourse, cause: Cause) -> Step:
     if recourse == "rollback":
-        return _withdraw(plan, state, State.ROLLED_BACK, cause)
+        return withdraw(plan, state, State.ROLLED_BACK, cause)
     if state.state is State.PAUSED:
         return Step(state)
     return _pause(plan, state, cause, restart=cause.verdict is Verdict.FAIL)
 
 
-def _pause(plan: Plan, state: RolloutState, cause: _Cause, restart: bool = False) -> Step:
+def _pause(plan: Plan, state: RolloutState, cause: Cause, restart: bool = False) -> Step:
     back_to = State.RUNNING if state.since is not None else State.SCHEDULED
     if state.state is State.AWAITING_APPROVAL and not restart:
         back_to = State.AWAITING_APPROVAL
     pause = Pause(at=cause.at, by=cause.actor, reason=cause.text, resume_to=back_to, restart=restart)
     state = state.model_copy(update={"pause": pause})
-    return _became(plan, state, State.PAUSED, "paused", cause, blocked=None)
+    return became(plan, state, State.PAUSED, "paused", cause, blocked=None)
 
 
-def _resume(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+def _resume(plan: Plan, state: RolloutState, cause: Cause) -> Step:
     pause = state.pause
     if pause is not None and pause.restart:
-        return _enter(plan, state, state.stage, "restarted", cause)
+        return enter(plan, state, state.stage, "restarted", cause)
     clock = state.clock.model_copy(update={"waited": ZERO})
     stage = upcoming(plan, state)
     again = approval_due(stage, cause.at) if stage and pause and pause.resume_to is State.AWAITING_APPROVAL else None
     state = state.model_copy(update={"pause": None, "clock": clock, "approval_due": again})
-    return _became(plan, state, pause.resume_to if pause else State.RUNNING, "resumed", cause, blocked=None)
+    return became(plan, state, pause.resume_to if pause else State.RUNNING, "resumed", cause, blocked=None)
 
 
-def _approve(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+def _approve(plan: Plan, state: RolloutState, cause: Cause) -> Step:
     last = state.last
     # What was advanced without proof has waited for its deadline already; it need not wait as long again.
     unproven = last is not None and last.kind == "awaiting_approval" and last.verdict is Verdict.INCONCLUSIVE
     clock = state.clock if unproven else state.clock.model_copy(update={"waited": ZERO})
     state = state.model_copy(update={"approved": True, "clock": clock})
     cause = replace(cause, text=f"{cause.text}; health is checked once more")
-    return _became(plan, state, State.RUNNING, "approved", cause, blocked=None)
+    return became(plan, state, State.RUNNING, "approved", cause, blocked=None)
 
 
-def _promote(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
+def _promote(plan: Plan, state: RolloutState, cause: Cause) -> Step:
     stage = upcoming(plan, state)
     if state.since is None:
-        return _enter(plan, state, 0, "started", replace(cause, text=f"{cause.text}: {_journey(plan)} begins now"))
+        return enter(plan, state, 0, "started", replace(cause, text=f"{cause.text}: {_journey(plan)} begins now"))
     if stage is not None and stage.approval is not None and not state.approved:
         return _await_person(plan, state.model_copy(update={"pause": None}), stage, cause)
     if stage is not None and state.state is State.AWAITING_APPROVAL:
-        return _enter(plan, state, state.stage + 1, "overridden" if cause.overrode else "advanced", cause)
+        return enter(plan, state, state.stage + 1, "overridden" if cause.overrode else "advanced", cause)
     cause = replace(cause, text=f"{cause.text}; gates not asked")
     if stage is None:
-        return _complete(plan, state, cause)
-    return _enter(plan, state, state.stage + 1, "overridden", cause)
+        return complete(plan, state, cause)
+    return enter(plan, state, state.stage + 1, "overridden", cause)
 
 
-def _adjust(plan: Plan, state: RolloutState, order: Command, cause: _Cause) -> Step:
+def _adjust(plan: Plan, state: RolloutState, order: Command, cause: Cause) -> Step:
     """Publish another share of one part; the stage begins again, as its evidence is about another split."""
     wanted = order.adjustment or adjusting.Adjustment(part="", weight=0)
     stage = adjusting.staged(plan, state.stage, state.adjusted)
@@ -387,112 +357,9 @@ def _adjust(plan: Plan, state: RolloutState, order: Command, cause: _Cause) -> S
         update |= {"state": State.PAUSED, "pause": state.pause.model_copy(update=again)}
     state = state.model_copy(update=update)
     kind: DecisionKind = "adjusted_by_override" if over else "adjusted"
-    return _publish(plan, state, kind, cause, _traffic_of(plan, state))
+    return publish(plan, state, kind, cause, traffic_of(plan, state))
 
 
 def _proven(plan: Plan, state: RolloutState) -> RolloutState:
     stage = adjusting.staged(plan, state.stage, state.adjusted)
     return state.model_copy(update={"passed": adjusting.proven(plan, stage, state.passed)})
-
-
-def _enter(plan: Plan, state: RolloutState, index: int, kind: DecisionKind, cause: _Cause) -> Step:
-    state = state.model_copy(
-        update={
-            "state": State.RUNNING,
-            "stage": index,
-            "clock": Clock(),
-            "since": cause.at,
-            "blocked": None,
-            "pause": None,
-            "approved": False,
-            "closed": None,
-            "approval_due": None,
-            "adjusted": adjusting.entered(plan, index, state.adjusted) if kind in _FORWARD else state.adjusted,
-        }
-    )
-    return _publish(plan, state, kind, cause, _traffic_of(plan, state))
-
-
-def _withdraw(plan: Plan, state: RolloutState, end: State, cause: _Cause) -> Step:
-    return _publish(plan, state.model_copy(update={"ending": end}), "withdrawn", cause, _everybody_back(plan))
-
-
-def _complete(plan: Plan, state: RolloutState, cause: _Cause) -> Step:
-    state = state.model_copy(update={"ending": State.COMPLETED})
-    match plan.end:
-        case "adopt":
-            everybody_over = _Move({plan.candidate: TOTAL, plan.stable: 0}, 1.0, new_stable=plan.candidate)
-            return _publish(plan, state, "adopted", cause, everybody_over)
-        case "stay":
-            return _publish(plan, state, "settled", cause, _traffic_of(plan, state))
-        case "return":
-            return _publish(plan, state, "returned", cause, _everybody_back(plan))
-
-
-def _traffic_of(plan: Plan, state: RolloutState) -> _Move:
-    stage = adjusting.staged(plan, state.stage, state.adjusted)
-    share = stage.watched.get(plan.candidate, 0) / TOTAL
-    return _Move(stage.weights, share, stage.segments, stage.shadow, stage.exposed)
-
-
-def _everybody_back(plan: Plan) -> _Move:
-    return _Move({plan.candidate: 0, plan.stable: TOTAL}, 0.0)
-
-
-def _publish(
-    plan: Plan,
-    state: RolloutState,
-    kind: DecisionKind,
-    cause: _Cause,
-    move: _Move,
-) -> Step:
-    state = state.model_copy(update={"generation": state.generation + 1, "share": move.share})
-    return _note(plan, state, kind, cause, move)
-
-
-def _became(
-    plan: Plan, state: RolloutState, new: State, kind: DecisionKind, cause: _Cause, *, blocked: Verdict | None
-) -> Step:
-    kept = {
-        "pause": state.pause if new is State.PAUSED else None,
-        "closed": state.closed if new is State.WAITING_WINDOW else None,
-        "approval_due": state.approval_due if new is State.AWAITING_APPROVAL else None,
-    }
-    state = state.model_copy(update={"state": new, "blocked": blocked, **kept})
-    return _note(plan, state, kind, cause)
-
-
-def _note(
-    plan: Plan,
-    state: RolloutState,
-    kind: DecisionKind,
-    cause: _Cause,
-    move: _Move | None = None,
-) -> Step:
-    decision = Decision(
-        rollout_id=state.rollout_id,
-        flag=plan.flag,
-        seq=state.seq + 1,
-        kind=kind,
-        at=cause.at,
-        state=state.state,
-        stage=state.stage,
-        share=state.share,
-        text=cause.text,
-        actor=cause.actor,
-        reason=cause.reason,
-        verdict=cause.verdict,
-        evidence=cause.evidence,
-        command_id=cause.command_id,
-        overrode=cause.overrode,
-        weights=move.weights if move else None,
-        segments=move.segments if move else (),
-        shadow=move.shadow if move else None,
-        exposed=move.exposed if move else TOTAL,
-        generation=state.generation,
-        new_stable=move.new_stable if move else None,
-        passed=state.passed if kind == "settled" else None,
-    )
-    # A refused command is in the log, but it is not what the rollout did last.
-    last = state.last if kind == "refused" else decision
-    return Step(state.model_copy(update={"seq": decision.seq, "last": last}), (decision,))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from turnout.domain.bound import Bound
 from turnout.domain.budget import micros
 from turnout.domain.durations import parse_duration
 from turnout.domain.model import Frozen
@@ -106,3 +107,27 @@ class Policy(Frozen):
     def estimate_micros(self) -> int:
         """The estimate in millionths of the currency."""
         return micros(self.estimate)
+
+
+def configured(policy: Policy, bound: Bound) -> Policy:
+    """``policy`` with what the environment says of the flag, which goes before what the program says.
+
+    Breakers that are switched off are off, both of them. A number alone changes the breaker that there is; a quality
+    threshold makes one.
+    """
+    if bound.circuit_breaker_enabled is False:
+        return policy.model_copy(update={"errors": None, "quality": None})
+    errors, quality = policy.errors, policy.quality
+    if errors is None and bound.circuit_breaker_enabled:
+        errors = ErrorBreaker()
+    seconds = bound.circuit_breaker_timeout_seconds
+    numbers = {
+        "failure_threshold": bound.circuit_breaker_failure_threshold,
+        "recovery_timeout": None if seconds is None else timedelta(seconds=seconds),
+    }
+    if errors is not None:
+        errors = errors.model_copy(update={name: number for name, number in numbers.items() if number is not None})
+    if bound.quality_threshold is not None:
+        made = quality or QualityBreaker(threshold=bound.quality_threshold)
+        quality = made.model_copy(update={"threshold": bound.quality_threshold})
+    return policy.model_copy(update={"errors": errors, "quality": quality})

@@ -55,6 +55,20 @@ async def test_a_call_reaches_the_controller(controller: Controller, client: Tur
     assert outcome["latency_ms"] == answer.latency_ms
 
 
+async def test_the_environment_goes_before_the_policy(
+    controller: Controller, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the flag's prefix it sets when a breaker opens, whatever the program says."""
+    monkeypatch.setenv("LIGHTRAG_CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1")
+    bound = flag(lightrag=100).definition.model_copy(update={"env_prefix": "LIGHTRAG_"})
+    controller.document = written(flag(lightrag=100).model_copy(update={"definition": bound}))
+    client = connect(controller.url)
+    client.guard(FLAG, Policy(errors=ErrorBreaker(failure_threshold=50)))
+    systems = {"perplexity": ask_perplexity, "lightrag": fail}
+    reasons = [(await client.call(FLAG, "user-1", systems, query="x")).reason for _ in range(2)]
+    assert reasons == ["error_fallback", "breaker_open"]
+
+
 async def test_a_fallback_reaches_the_controller(controller: Controller, client: Turnout) -> None:
     """Both tries do, the second one as no part of any comparison; then the breaker opens, as the status says."""
     client.guard(FLAG, Policy(timeout="5s", errors=ErrorBreaker(failure_threshold=2)))

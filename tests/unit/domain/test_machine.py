@@ -14,7 +14,8 @@ from tests.unit.domain.watching import HOUR, SPLIT, START, check, gate, stage
 from tests.workflows.invariants import assert_rules
 from turnout.domain import machine
 from turnout.domain.flags import Segment, Shadow
-from turnout.domain.machine import Step, settle
+from turnout.domain.machine import settle
+from turnout.domain.moves import Step
 from turnout.domain.plan import Approval, Gate, Plan, Stage
 from turnout.domain.refusals import refusal
 from turnout.domain.rollout import ZERO, Clock, Command, Decision, Observation, RolloutState, State, WatchRequest

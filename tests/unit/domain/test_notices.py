@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.cli.builders import START, check, decision, plan
 from turnout.domain import machine
+from turnout.domain.moves import Step
 from turnout.domain.notices import (
     EVENT_OF,
     SILENT,
@@ -98,7 +99,7 @@ def test_what_is_no_news_by_itself(kind: str) -> None:
     assert news_of(PLAN, decision(kind=kind), None) is None
 
 
-def ends(step: machine.Step) -> Notice:
+def ends(step: Step) -> Notice:
     """The notice of the end that ``step`` leads to, as the workflow puts it together."""
     ended = machine.finish(PLAN, step.state, START + timedelta(hours=2), "every snapshot feed has passed it on")
     return notice(ended.decisions[0], step.state.last)

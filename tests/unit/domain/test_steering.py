@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.domain.watching import HOUR, START
 from turnout.domain import machine
+from turnout.domain.moves import Step
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import Clock, Command, Observation, RolloutState, State
 from turnout.domain.splits import Preview
@@ -34,7 +35,7 @@ def plan(router: dict[str, Any] | None) -> Plan:
     return compile_plan(parse_spec(spec), "blue")
 
 
-def stepped(of: Plan, stages: int) -> machine.Step:
+def stepped(of: Plan, stages: int) -> Step:
     """A rollout that was promoted so often after its start."""
     step = machine.begin(of, RolloutState(rollout_id="r1", started_by="alice", generation=4), START)
     for index in range(stages):
