@@ -42,6 +42,7 @@ def stop(*_):
     print("worker stopped, temporal answers", file=open(os.environ["TURNOUT_DATA"] + "/stops", "a"))
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
+open(os.environ["TURNOUT_DATA"] + "/works", "w").close()
 while True:
     signal.pause()
 """
@@ -210,6 +211,7 @@ def test_sigkill_of_the_supervisor_leaves_no_orphan(up: Up) -> None:
 def test_sigterm_stops_in_order_and_the_next_start_continues(up: Up) -> None:
     """SIGTERM ends API, worker, server in this order with status 0; Temporal's address survives."""
     data = Path(up.facts["data"])
+    assert eventually((data / "works").exists)
     up.process.terminate()
     assert up.process.wait(30) == 0
     assert (data / "stops").read_text() == "api stopped\nworker stopped, temporal answers\n"
