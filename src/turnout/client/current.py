@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar, cast
 
 from turnout.client.assignment import FlagSource, State
+from turnout.domain.bound import NOTHING, Bound
 from turnout.domain.errors import Problem
 from turnout.resolver import Resolution, Snapshot, compile_document
 from turnout.resolver.conditions import Attributes
@@ -84,6 +85,11 @@ class Current:
     def age_s(self) -> float | None:
         """Seconds since the controller confirmed the flags; None without flags."""
         return None if self.flags is None else max(0.0, time.monotonic() - self._confirmed)
+
+    def bound(self, flag: str) -> Bound:
+        """What the environment says of ``flag`` under its ``env_prefix``; nothing for a flag without one."""
+        flags = self.flags or self.beneath
+        return flags.bound(flag) if flags is not None else NOTHING
 
     def offer(self, text: bytes, source: FlagSource, age_s: float = 0.0) -> bool:
         """Take the flags of a document, unless it is broken or older than those in use; tells whether it was taken.

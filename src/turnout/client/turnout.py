@@ -32,7 +32,7 @@ from turnout.client.settings import DEFAULT_URL, CacheDir, cache_path, check, pl
 from turnout.client.shadowing import Score, Served, Shadowing, Terms
 from turnout.client.sharing import Sharing
 from turnout.client.typed import TypedReads
-from turnout.domain.bound import NOTHING, Bound
+from turnout.domain.bound import Bound
 from turnout.domain.flags import Comparator
 from turnout.guards.policy import Policy
 from turnout.resolver import Resolution
@@ -114,7 +114,7 @@ class Turnout(TypedReads):
         self._shadowing: Final = Shadowing(self._sender, shadow_places, shadow_timeout)
         self._sharing: Final = Sharing(controller, self._current, kept_in.parent if kept_in is not None else None)
         scoring = Background(SCORING, score_timeout, waiting=queue_size)
-        self._guarding: Final = Guarding(self._sender, scoring, self._sharing.shared, self.bound)
+        self._guarding: Final = Guarding(self._sender, scoring, self._sharing.shared, self._current.bound)
         self._crew: Final = Crew()
         self._waking = threading.Lock()
         self._closed = False
@@ -160,8 +160,7 @@ class Turnout(TypedReads):
 
     def bound(self, flag: str) -> Bound:
         """What this process's environment says of ``flag`` under its ``env_prefix``; nothing for a flag without one."""
-        flags = self._current.flags or self._current.beneath
-        return flags.bound(flag) if flags is not None else NOTHING
+        return self._current.bound(flag)
 
     def report(  # noqa: PLR0913 - measurements, all by keyword
         self,
