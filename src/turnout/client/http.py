@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ssl
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -19,11 +20,16 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the controller is. ``url`` has no trailing slash; ``timeout`` bounds a request, in seconds."""
+    """Where the controller is. ``url`` has no trailing slash; ``timeout`` bounds a request, in seconds.
+
+    All clients share the ``tls`` settings that were made with it: OpenSSL takes a lock to make some, and in a child
+    that was forked while another thread made some nobody would ever give that lock back.
+    """
 
     url: str
     token: str | None
     timeout: float
+    tls: ssl.SSLContext = field(default_factory=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), compare=False)
 
     def open(self) -> httpx.Client:
         """A new HTTP client for one thread; the caller closes it."""
@@ -32,7 +38,9 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self.token}"
         # A proxy set in the environment cannot reach this machine's own controller.
         proxies = httpx.URL(self.url).host not in _LOOPBACK
-        return httpx.Client(base_url=self.url, headers=headers, timeout=self.timeout, trust_env=proxies)
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=self.timeout, trust_env=proxies, verify=self.tls
+        )
 
 
 def endpoint(url: str, token: str | None, timeout: float) -> Endpoint:
@@ -42,6 +50,8 @@ def endpoint(url: str, token: str | None, timeout: float) -> Endpoint:
         problems.append(Problem("timeout", "must be above 0", "pass seconds, such as 5", repr(timeout)))
     if problems:
         raise InvalidInput(problems)
+    if httpx.URL(url).scheme == "https":
+        return Endpoint(url.rstrip("/"), token, timeout, httpx.create_ssl_context())
     return Endpoint(url.rstrip("/"), token, timeout)
 
 

@@ -178,7 +178,7 @@ def test_a_child_that_was_forked_after_a_call(controller: Controller, client: Tu
     def work() -> object:
         client.guard(FLAG)
         answer = client.call(FLAG, "child", {"perplexity": lambda: "p", "lightrag": lambda: "l"})
-        client.close()
+        client.close(20)
         return [answer.value, answer.reason, client.status.calls, client.status.sent]
 
     assert in_child(work) == ["l", "assigned", {"assigned": 1}, 1]

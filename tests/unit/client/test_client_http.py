@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -110,3 +111,15 @@ def test_delays_grow_to_a_bound_and_start_anew() -> None:
         assert whole / 2 <= backoff.next() <= whole
     backoff.reset()
     assert backoff.next() <= 0.2
+
+
+@pytest.mark.parametrize("url", ["http://turnout.example", "https://turnout.example"])
+def test_clients_make_no_tls_settings_of_their_own(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a forked child that could wait for ever, for a lock that a thread of its parent held."""
+    controller = endpoint(url, None, 5.0)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("TLS settings were made")
+
+    monkeypatch.setattr(ssl.SSLContext, "__new__", refuse)
+    controller.open().close()
