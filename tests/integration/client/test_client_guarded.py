@@ -132,8 +132,9 @@ async def test_a_controller_that_is_down_at_start(connect: Connect) -> None:
     client: Turnout = connect(f"http://127.0.0.1:{port}", wait=0.0, poll_every=0.1)
     answer = await client.call(FLAG, "user-1", SYSTEMS, query="x")
     assert (answer.served_by, answer.reason, answer.assignment.variant) == ("perplexity", "default", None)
-    with Controller(port) as controller:
-        controller.document = written(flag(lightrag=100))
+    late = Controller(port)
+    late.document = written(flag(lightrag=100))
+    with late as controller:
         assert await asyncio.to_thread(client.wait_ready, 20)
         assert (await client.call(FLAG, "user-1", SYSTEMS, query="x")).served_by == "lightrag"
         await asyncio.to_thread(eventually, lambda: client.flush() and len(controller.stored) == 2)
