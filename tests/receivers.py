@@ -22,6 +22,13 @@ class Posted:
     body: bytes
 
 
+async def arrived(reader: asyncio.StreamReader) -> Posted:
+    """The request that comes next."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+    return Posted(head[0], headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+
+
 @dataclass
 class Endpoint:
     """Keeps what is posted and gives ``answers`` in turn, 200 after the last; an answer of 0 never comes."""
@@ -32,10 +39,7 @@ class Endpoint:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        self.posted.append(Posted(head[0], headers, body))
+        self.posted.append(await arrived(reader))
         status = self.answers.pop(0) if self.answers else 200
         if status:
             writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".encode())

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from turnout.adapters.generated import kept_up
 from turnout.adapters.settings import CLIENT, Settings, variable
 from turnout.domain.bound import OVERRIDE
 
@@ -33,14 +34,7 @@ def page() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the reference; with ``--check`` only say whether it is up to date (1 when it is not)."""
-    text = page()
-    if "--check" not in arguments:
-        DEFAULT.write_text(text, encoding="utf-8")
-        return 0
-    if DEFAULT.exists() and DEFAULT.read_text(encoding="utf-8") == text:
-        return 0
-    sys.stderr.write(f"{DEFAULT} is out of date; run: python -m turnout.adapters.settings_page\n")
-    return 1
+    return kept_up(DEFAULT, page(), "turnout.adapters.settings_page", arguments)
 
 
 def _rows() -> Iterator[tuple[str, str, str, str]]:

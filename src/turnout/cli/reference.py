@@ -10,6 +10,7 @@ from pathlib import Path
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
+from turnout.adapters.generated import kept_up
 from turnout.cli.app import build
 from turnout.cli.command import COMMON
 from turnout.cli.failures import EXIT_CODES
@@ -40,15 +41,7 @@ def reference() -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Write the reference; with ``--check`` only say whether it is up to date (1 when it is not)."""
-    text = reference()
-    if "--check" not in arguments:
-        DEFAULT.parent.mkdir(parents=True, exist_ok=True)
-        DEFAULT.write_text(text, encoding="utf-8")
-        return 0
-    if DEFAULT.exists() and DEFAULT.read_text(encoding="utf-8") == text:
-        return 0
-    sys.stderr.write(f"{DEFAULT} is out of date; run: python -m turnout.cli.reference\n")
-    return 1
+    return kept_up(DEFAULT, reference(), "turnout.cli.reference", arguments)
 
 
 def _exit_codes() -> str:

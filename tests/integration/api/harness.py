@@ -23,7 +23,8 @@ from turnout.domain.channels import Channel
 from turnout.domain.errors import TurnoutError, Unavailable
 from turnout.domain.notices import Notice
 from turnout.domain.rollout import CommandKind, RolloutStatus, State
-from turnout.ports import Stores
+from turnout.ports import RolloutRecord, Stores
+from turnout.strategies import compile_plan, parse_spec
 from workflows.messages import BreakerSignal, CloseBreaker, CommandRequest, CommandResult, RolloutInput
 
 FLAG = "answer-engine"
@@ -192,3 +193,24 @@ async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
 def data(event: Mapping[str, str]) -> Any:
     """The JSON of an event."""
     return json.loads(event["data"])
+
+
+async def open_rollout(api: Api, spec: dict[str, Any] = SPEC) -> RolloutRecord:
+    """Open a rollout in the store as a worker does."""
+    plan = compile_plan(parse_spec(spec), "perplexity")
+    record = RolloutRecord(
+        id="run-1",
+        flag=FLAG,
+        strategy=plan.strategy,
+        candidate=plan.candidate,
+        stable=plan.stable,
+        state=State.SCHEDULED,
+        stage=0,
+        share=0.0,
+        generation=1,
+        started_by="alice",
+        started_at=utc_now(),
+        spec=spec,
+        plan=plan,
+    )
+    return await api.services.rollouts.open(record)

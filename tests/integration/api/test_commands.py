@@ -10,13 +10,12 @@ import pytest
 
 from api.engine import Pending, Reply
 from api.services import utc_now
-from tests.integration.api.harness import FLAG, SPEC, Api, ScriptedEngine, data, running
+from tests.integration.api.harness import FLAG, SPEC, Api, ScriptedEngine, data, open_rollout, running
 from turnout.adapters.settings import Token
 from turnout.domain.errors import CommandRefused, Conflict, NotFound, RolloutOpen, Unavailable
 from turnout.domain.rollout import Decision, State
 from turnout.domain.verdicts import Check, Verdict
-from turnout.ports import Evidence, RolloutRecord, Stores
-from turnout.strategies import compile_plan, parse_spec
+from turnout.ports import Evidence, Stores
 
 ROLLOUTS = f"/v1/rollouts/{FLAG}"
 
@@ -33,28 +32,6 @@ async def api(stores: Stores, engine: ScriptedEngine) -> AsyncIterator[Api]:
     async with running(stores, engine, patience=0.1) as served:
         await served.apply()
         yield served
-
-
-async def _open(api: Api, spec: dict[str, Any] | None = None) -> RolloutRecord:
-    """Open a rollout in the store as a worker does."""
-    spec = spec or SPEC
-    plan = compile_plan(parse_spec(spec), "perplexity")
-    record = RolloutRecord(
-        id="run-1",
-        flag=FLAG,
-        strategy=plan.strategy,
-        candidate=plan.candidate,
-        stable=plan.stable,
-        state=State.SCHEDULED,
-        stage=0,
-        share=0.0,
-        generation=1,
-        started_by="alice",
-        started_at=utc_now(),
-        spec=spec,
-        plan=plan,
-    )
-    return await api.services.rollouts.open(record)
 
 
 def _decision(seq: int, **more: Any) -> Decision:
@@ -80,7 +57,7 @@ async def _audited(api: Api) -> list[tuple[str, str, str]]:
 
 async def test_a_command_that_was_acted_on_is_answered_and_audited(api: Api, engine: ScriptedEngine) -> None:
     """200 with the state it led to; the engine gets id, actor and reason; the audit log has it as done."""
-    await _open(api)
+    await open_rollout(api)
     body = {"reason": "lunch", "id": "c-1"}
     answer = await api.http.post(f"{ROLLOUTS}/pause", json=body, headers={"X-Turnout-Actor": "bob"})
     expected = {"id": "c-1", "applied": True, "durable": True, "state": "paused", "text": "pause done"}
@@ -92,7 +69,7 @@ async def test_a_command_that_was_acted_on_is_answered_and_audited(api: Api, eng
 
 async def test_a_refused_command_is_a_conflict_and_audited(api: Api, engine: ScriptedEngine) -> None:
     """409 with the code command_refused and the rollout's own words; the audit log has it as refused."""
-    await _open(api)
+    await open_rollout(api)
     engine.error = CommandRefused("the rollout is not paused, it is running")
     answer = await api.http.post(f"{ROLLOUTS}/resume", json={})
     assert (answer.status_code, answer.json()["code"]) == (409, "command_refused")
@@ -102,7 +79,7 @@ async def test_a_refused_command_is_a_conflict_and_audited(api: Api, engine: Scr
 
 async def test_a_command_that_is_on_its_way_is_a_202(api: Api, engine: ScriptedEngine) -> None:
     """What is queued is accepted, durable, and not claimed to be applied."""
-    await _open(api)
+    await open_rollout(api)
     engine.reply = Reply("queued: no worker took it")
     answer = await api.http.post(f"{ROLLOUTS}/abort", json={"reason": "x"})
     assert answer.status_code == 202
@@ -113,7 +90,7 @@ async def test_a_command_that_is_on_its_way_is_a_202(api: Api, engine: ScriptedE
 async def test_commands_need_an_open_rollout(api: Api, engine: ScriptedEngine) -> None:
     """Without any rollout 404; when the last one has ended 409; when the engine lost it 409."""
     assert (await api.http.post(f"{ROLLOUTS}/pause", json={})).status_code == 404
-    await _open(api)
+    await open_rollout(api)
     engine.error = NotFound("the workflow engine knows no open rollout of this flag")
     assert (await api.http.post(f"{ROLLOUTS}/pause", json={})).json()["code"] == "conflict"
     await api.services.rollouts.commit(_decision(1, kind="ended", state=State.ABORTED))
@@ -126,7 +103,7 @@ async def test_commands_need_an_open_rollout(api: Api, engine: ScriptedEngine) -
 
 async def test_an_engine_that_is_away_is_a_503(api: Api, engine: ScriptedEngine) -> None:
     """Nothing was kept, and the answer says when to try again."""
-    await _open(api)
+    await open_rollout(api)
     engine.error = Unavailable("the workflow engine cannot be reached")
     answer = await api.http.post(f"{ROLLOUTS}/pause", json={})
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "unavailable", "1")
@@ -138,7 +115,7 @@ async def test_approval_roles_come_from_the_token_or_without_tokens_from_the_pla
     api: Api, engine: ScriptedEngine, stores: Stores
 ) -> None:
     """Whoever reaches an open API may approve; with tokens only the token's own roles count."""
-    await _open(api, SPEC | {"approvals": [{"before": 100, "by": "release-manager"}]})
+    await open_rollout(api, SPEC | {"approvals": [{"before": 100, "by": "release-manager"}]})
     await api.http.post(f"{ROLLOUTS}/approve", json={})
     assert engine.commands[-1][2].roles == ("freeze_override", "release-manager")
     tokens = [Token(name="ann", roles=("approver",), secret="secret-of-ann")]
@@ -150,7 +127,7 @@ async def test_approval_roles_come_from_the_token_or_without_tokens_from_the_pla
 
 async def test_a_stop_pauses_the_open_rollout(api: Api, engine: ScriptedEngine) -> None:
     """The rollout is told to pause with the reason; an engine that is away does not keep the stop from happening."""
-    await _open(api)
+    await open_rollout(api)
     answer = await api.http.post(f"/v1/flags/{FLAG}/stop", json={"reason": "fire"})
     assert answer.json()["rollout"] == "rollout run-1 was told to pause"
     assert [(kind, request.reason) for _, kind, request in engine.commands] == [("pause", "emergency stop: fire")]
@@ -189,7 +166,7 @@ async def test_validation_tells_all_without_starting(api: Api, engine: ScriptedE
 
 async def test_a_second_start_is_refused_with_who_and_how_to_end_it(api: Api, engine: ScriptedEngine) -> None:
     """The store knows of an open rollout before the engine is asked, and says whose it is."""
-    await _open(api)
+    await open_rollout(api)
     answer = await api.http.post("/v1/rollouts", json={"spec": SPEC})
     assert (answer.status_code, answer.json()["code"]) == (409, "rollout_open")
     for part in ("alice", "scheduled", f"turnout abort {FLAG}"):
@@ -225,7 +202,7 @@ async def test_the_engine_has_the_last_word_on_a_second_start(api: Api, engine: 
 
 async def test_decisions_come_with_their_evidence_when_asked_for(api: Api) -> None:
     """A decision names its evidence; with evidence=true it brings the checks along."""
-    await _open(api)
+    await open_rollout(api)
     check = Check(
         gate="success_rate ≥ 0.9", metric="success_rate", role="gate", verdict=Verdict.PASS, text="fine", value=0.95
     )
@@ -249,7 +226,7 @@ async def test_decisions_come_with_their_evidence_when_asked_for(api: Api) -> No
 
 async def test_events_tell_decisions_and_checks_and_go_on_where_they_stopped(api: Api) -> None:
     """A reader gets every decision once, the latest checks, and the end; with Last-Event-ID only what is new."""
-    await _open(api)
+    await open_rollout(api)
     check = Check(gate="g", metric="m", role="gate", verdict=Verdict.NO_DATA, text="no outcomes yet")
     await api.services.rollouts.commit(_decision(1))
     await api.services.rollouts.checked("run-1", 2, (check,), timedelta(seconds=5), utc_now())
@@ -269,7 +246,7 @@ async def test_events_tell_decisions_and_checks_and_go_on_where_they_stopped(api
 
 async def test_only_open_rollouts_are_listed_unless_all_are_asked_for(api: Api) -> None:
     """An ended rollout shows only with all=true, and its status stays readable."""
-    await _open(api)
+    await open_rollout(api)
     assert [r["id"] for r in (await api.http.get("/v1/rollouts")).json()["rollouts"]] == ["run-1"]
     await api.services.rollouts.commit(_decision(1, kind="ended", state=State.COMPLETED))
     assert (await api.http.get("/v1/rollouts")).json() == {"rollouts": []}

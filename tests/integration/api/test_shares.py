@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from api.services import utc_now
-from tests.integration.api.harness import FLAG, Api, ScriptedEngine, running
+from tests.integration.api.harness import FLAG, Api, ScriptedEngine, open_rollout, running
 from turnout.adapters.settings import Token
 from turnout.domain import machine
-from turnout.domain.rollout import Clock, Observation, RolloutState, State
+from turnout.domain.rollout import Clock, Observation, RolloutState
 from turnout.domain.verdicts import Verdict
-from turnout.ports import RolloutRecord, Stores
-from turnout.strategies import compile_plan, parse_spec
+from turnout.ports import Stores
 
 BETA = f"/v1/rollouts/{FLAG}/cohorts/beta"
 SPEC: dict[str, Any] = {
@@ -50,30 +49,9 @@ async def api(stores: Stores, engine: ScriptedEngine) -> AsyncIterator[Api]:
         yield served
 
 
-async def opened(api: Api) -> RolloutRecord:
-    """A rollout in its only stage."""
-    plan = compile_plan(parse_spec(SPEC), "perplexity")
-    record = RolloutRecord(
-        id="run-1",
-        flag=FLAG,
-        strategy=plan.strategy,
-        candidate=plan.candidate,
-        stable=plan.stable,
-        state=State.SCHEDULED,
-        stage=0,
-        share=0.0,
-        generation=1,
-        started_by="alice",
-        started_at=utc_now(),
-        spec=SPEC,
-        plan=plan,
-    )
-    return await api.services.rollouts.open(record)
-
-
 async def completed(api: Api) -> None:
     """A rollout whose gates passed at 50 % of the beta cohort, carried out by the real rules."""
-    record, now = await opened(api), utc_now()
+    record, now = await open_rollout(api, SPEC), utc_now()
     state = RolloutState(rollout_id=record.id, started_by="alice", generation=record.generation)
     step = machine.begin(record.plan, state, now)
     passed = Observation(kind="judged", at=now, verdict=Verdict.PASS, clock=Clock())
@@ -91,7 +69,7 @@ async def share(api: Api) -> int:
 
 async def test_an_open_rollout_gets_it_as_a_command(api: Api, engine: ScriptedEngine) -> None:
     """With the part, the weight, and the roles of who asks; the audit log has it."""
-    await opened(api)
+    await open_rollout(api, SPEC)
     answer = await api.http.post(BETA, json={"percentage": "12.5%", "reason": "busy"}, headers=of("bob"))
     assert (answer.status_code, answer.json()["applied"]) == (200, True)
     flag, kind, request = engine.commands[0]

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.integration.routers.test_routers import HEADER, split
+from tests.receivers import arrived
 from turnout.adapters.routers import WebhookRouter, router_of
 from turnout.domain.errors import InvalidInput, StaleGeneration, TurnoutError, Unavailable
 from turnout.domain.routing import Resolver, Webhook
@@ -34,10 +35,8 @@ class Endpoint:
     answer: tuple[int, bytes] | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        status, said = self.answer or self.handle(head[0].split()[0], headers, body)
+        asked = await arrived(reader)
+        status, said = self.answer or self.handle(asked.line.split()[0], asked.headers, asked.body)
         writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(said)}\r\nConnection: close\r\n\r\n".encode() + said)
         writer.close()
 

@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.client.guarding_kit import Kept
 from turnout import Assignment, Served
-from turnout.client.http import endpoint
-from turnout.client.outcomes import Draft
-from turnout.client.sender import Sender
 from turnout.client.shadowing import Shadowing, Terms, shadow_of
 from turnout.domain.outcomes import Outcome
 
@@ -25,26 +23,12 @@ GOOD = Served("the cat sat", latency_ms=12.5)
 SOON = 0.2
 
 
-class Kept(Sender):
-    """A sender that keeps what it is given."""
-
-    def __init__(self) -> None:
-        super().__init__(endpoint("http://127.0.0.1:9", None, 1), 10)
-        self.kept: list[Outcome] = []
-        self._news = threading.Condition()
-
-    def put(self, outcome: Outcome | Draft) -> bool:
-        """Keep it."""
-        with self._news:
-            self.kept.append(outcome.outcome() if isinstance(outcome, Draft) else outcome)
-            self._news.notify_all()
-        return True
+class Pairs(Kept):
+    """What was reported, by side."""
 
     def sides(self, pairs: int = 1) -> tuple[list[Outcome], list[Outcome]]:
         """The outcomes of stable and those of the candidate, once there are so many pairs."""
-        with self._news:
-            assert self._news.wait_for(lambda: len(self.kept) >= 2 * pairs, 10)
-            kept = list(self.kept)
+        kept = self.all(2 * pairs)
         return [one for one in kept if one.variant == "old"], [one for one in kept if one.variant == "new"]
 
     async def later(self, pairs: int = 1) -> tuple[list[Outcome], list[Outcome]]:
@@ -53,13 +37,13 @@ class Kept(Sender):
 
 
 @pytest.fixture
-def sender() -> Kept:
+def sender() -> Pairs:
     """An empty one."""
-    return Kept()
+    return Pairs()
 
 
 @pytest.fixture
-def shadowing(sender: Kept) -> Iterator[Shadowing]:
+def shadowing(sender: Pairs) -> Iterator[Shadowing]:
     """Two places, and two more may wait."""
     made = Shadowing(sender, places=2, limit_s=20, waiting=2)
     yield made
@@ -111,7 +95,7 @@ def test_the_sample_is_a_share_of_the_users() -> None:
     assert set(few) < more
 
 
-def test_both_sides_are_reported_in_shadow(shadowing: Shadowing, sender: Kept) -> None:
+def test_both_sides_are_reported_in_shadow(shadowing: Shadowing, sender: Pairs) -> None:
     """One outcome a side, on the same user and generation; how alike the answers are is the candidate's."""
     terms = Terms("token_overlap", score=len)
     assert shadowing.submit(assigned(), {"new": lambda: "the cat slept", "old": lambda: ""}, GOOD, terms)
@@ -126,7 +110,7 @@ def test_both_sides_are_reported_in_shadow(shadowing: Shadowing, sender: Kept) -
     assert shadowing.counts == {"started": 1}
 
 
-def test_the_published_comparator_is_used(shadowing: Shadowing, sender: Kept) -> None:
+def test_the_published_comparator_is_used(shadowing: Shadowing, sender: Pairs) -> None:
     """Unless the call says otherwise; without one answers have to be equal."""
     systems = {"new": lambda: "The cat slept"}
     shadowing.submit(assigned(), systems, GOOD, Terms())
@@ -137,7 +121,7 @@ def test_the_published_comparator_is_used(shadowing: Shadowing, sender: Kept) ->
     assert sender.sides(3)[1][2].values == {"agreement": 0.25}
 
 
-def test_a_candidate_that_raises_is_an_error_of_its_own(shadowing: Shadowing, sender: Kept) -> None:
+def test_a_candidate_that_raises_is_an_error_of_its_own(shadowing: Shadowing, sender: Pairs) -> None:
     """Whatever it raises, an exception that cannot even be told included; stable's side is complete."""
 
     class Untold(Exception):
@@ -154,7 +138,7 @@ def test_a_candidate_that_raises_is_an_error_of_its_own(shadowing: Shadowing, se
     assert [(o.ok, o.quality) for o in stable] == [(True, 11)] * 3
 
 
-def test_a_request_that_failed_is_shadowed_too(shadowing: Shadowing, sender: Kept) -> None:
+def test_a_request_that_failed_is_shadowed_too(shadowing: Shadowing, sender: Pairs) -> None:
     """Stable's error stands against the candidate's answer, and there is nothing to compare it with."""
     assert shadowing.submit(assigned(), {"new": lambda: "fine"}, Served(ok=False, latency_ms=7), Terms(score=len))
     stable, candidate = map(one, sender.sides())
@@ -162,7 +146,7 @@ def test_a_request_that_failed_is_shadowed_too(shadowing: Shadowing, sender: Kep
     assert (candidate.ok, candidate.quality, candidate.values) == (True, 4, {})
 
 
-def test_a_known_quality_is_not_scored_again(shadowing: Shadowing, sender: Kept) -> None:
+def test_a_known_quality_is_not_scored_again(shadowing: Shadowing, sender: Pairs) -> None:
     """The service may know how good the served answer was."""
     seen: list[str] = []
 
@@ -175,7 +159,7 @@ def test_a_known_quality_is_not_scored_again(shadowing: Shadowing, sender: Kept)
     assert (stable.quality, candidate.quality, seen) == (0.9, 0.5, ["b"])
 
 
-def test_a_candidate_that_hangs_fails_at_its_limit(shadowing: Shadowing, sender: Kept) -> None:
+def test_a_candidate_that_hangs_fails_at_its_limit(shadowing: Shadowing, sender: Pairs) -> None:
     """It is reported once, as failed and as slow as the limit; what it answers afterwards counts for nothing."""
     release = threading.Event()
     assert shadowing.submit(
@@ -190,7 +174,7 @@ def test_a_candidate_that_hangs_fails_at_its_limit(shadowing: Shadowing, sender:
     assert shadowing.counts == {"started": 2, "late": 1}
 
 
-def test_a_candidate_that_eats_its_queue_is_shed(shadowing: Shadowing, sender: Kept) -> None:
+def test_a_candidate_that_eats_its_queue_is_shed(shadowing: Shadowing, sender: Pairs) -> None:
     """Two hang and two wait; of hundreds more none is asked or waited for, and none is reported for either side."""
     release = threading.Event()
     systems = {"new": lambda: release.wait(20)}
@@ -214,7 +198,7 @@ def test_a_candidate_that_eats_its_queue_is_shed(shadowing: Shadowing, sender: K
     ],
 )
 def test_a_judgement_that_fails_is_left_out(
-    shadowing: Shadowing, sender: Kept, terms: Terms, caplog: pytest.LogCaptureFixture
+    shadowing: Shadowing, sender: Pairs, terms: Terms, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The outcomes come without it; it is counted, and told once."""
     with caplog.at_level(logging.WARNING, "turnout.client"):
@@ -227,7 +211,7 @@ def test_a_judgement_that_fails_is_left_out(
     assert caplog.text.count("unjudged") == 1
 
 
-def test_a_judgement_that_hangs_is_no_failure_of_the_candidate(shadowing: Shadowing, sender: Kept) -> None:
+def test_a_judgement_that_hangs_is_no_failure_of_the_candidate(shadowing: Shadowing, sender: Pairs) -> None:
     """The candidate had answered; only the score is missing."""
     release = threading.Event()
     terms = Terms(score=lambda _: float(release.wait(20)), limit_s=SOON)
@@ -240,7 +224,7 @@ def test_a_judgement_that_hangs_is_no_failure_of_the_candidate(shadowing: Shadow
 
 
 def test_a_service_without_the_candidate_says_so(
-    shadowing: Shadowing, sender: Kept, caplog: pytest.LogCaptureFixture
+    shadowing: Shadowing, sender: Pairs, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A shadow of a system that the service does not have, or cannot call so, is counted and not reported."""
     assert not shadowing.submit(assigned(), {"old": lambda: "a"}, GOOD, Terms())
@@ -255,7 +239,7 @@ def test_a_service_without_the_candidate_says_so(
     assert "'new', which is none of the systems" in caplog.text
 
 
-def test_context_variables_reach_the_candidate(shadowing: Shadowing, sender: Kept) -> None:
+def test_context_variables_reach_the_candidate(shadowing: Shadowing, sender: Pairs) -> None:
     """A trace of the request goes on in its shadow, and what the shadow sets stays there."""
     trace = contextvars.ContextVar("trace", default="none")
     trace.set("request-7")
@@ -270,7 +254,7 @@ def test_context_variables_reach_the_candidate(shadowing: Shadowing, sender: Kep
     assert (seen, trace.get()) == (["request-7"], "request-7")
 
 
-def test_a_forked_child_shadows_on_its_own(shadowing: Shadowing, sender: Kept) -> None:
+def test_a_forked_child_shadows_on_its_own(shadowing: Shadowing, sender: Pairs) -> None:
     """Whatever hangs in the parent takes no place in a child, and is not reported by it."""
     release = threading.Event()
     for _ in range(4):
@@ -286,7 +270,7 @@ def test_a_forked_child_shadows_on_its_own(shadowing: Shadowing, sender: Kept) -
     release.set()
 
 
-def test_what_runs_is_reported_before_the_end(shadowing: Shadowing, sender: Kept) -> None:
+def test_what_runs_is_reported_before_the_end(shadowing: Shadowing, sender: Pairs) -> None:
     """Closing waits for answers that come in time; afterwards nothing is asked any more."""
     shadowing.submit(assigned(), {"new": lambda: time.sleep(0.05) or "b"}, GOOD, Terms())
     shadowing.close(10)
@@ -295,7 +279,7 @@ def test_what_runs_is_reported_before_the_end(shadowing: Shadowing, sender: Kept
     assert shadowing.counts == {"started": 1, "shed": 1}
 
 
-def test_no_thread_is_left_after_the_end(sender: Kept) -> None:
+def test_no_thread_is_left_after_the_end(sender: Pairs) -> None:
     """Threads that wait for work end with the client."""
     shadowing = Shadowing(sender, places=2, limit_s=5)
     before = set(threading.enumerate())
@@ -309,7 +293,7 @@ def test_no_thread_is_left_after_the_end(sender: Kept) -> None:
     assert not any(thread.is_alive() for thread in mine)
 
 
-async def test_coroutines_are_shadowed_on_the_loop(shadowing: Shadowing, sender: Kept) -> None:
+async def test_coroutines_are_shadowed_on_the_loop(shadowing: Shadowing, sender: Pairs) -> None:
     """On the caller's event loop; comparing and scoring are not, so that they cannot block it."""
     threads: dict[str, int] = {}
 
@@ -329,7 +313,7 @@ async def test_coroutines_are_shadowed_on_the_loop(shadowing: Shadowing, sender:
     assert (stable.mode, candidate.mode, stable.quality) == ("shadow", "shadow", 0.5)
 
 
-async def test_coroutines_that_fail_hang_or_resist(shadowing: Shadowing, sender: Kept) -> None:
+async def test_coroutines_that_fail_hang_or_resist(shadowing: Shadowing, sender: Pairs) -> None:
     """An error, a SystemExit and a hang are outcomes; one that ignores its cancellation keeps its place, no more."""
     release = asyncio.Event()
 
@@ -371,7 +355,7 @@ def test_places_of_a_closed_event_loop_are_free_again(shadowing: Shadowing) -> N
     assert [asyncio.run(request()) for _ in range(5)] == [True] * 5
 
 
-def test_nothing_of_a_request_is_held_while_idle(shadowing: Shadowing, sender: Kept) -> None:
+def test_nothing_of_a_request_is_held_while_idle(shadowing: Shadowing, sender: Pairs) -> None:
     """Once it is reported, an answer is garbage."""
     gone = threading.Event()
 
