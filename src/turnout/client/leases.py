@@ -72,6 +72,12 @@ class _Purse:
         """Whether to ask for a lease now: money is short, or the lease in use is about to end."""
         return (self.wants or now >= self.renew_at) and now >= self.not_before
 
+    def forgive(self) -> None:
+        """Ask again at once, whatever the controller said."""
+        self.backoff.reset()
+        self.dry.reset()
+        self.not_before = 0.0
+
     @property
     def wanted(self) -> int | None:
         """How much to ask for: enough for a few calls while nobody calls, or else as much as there is in a lease."""
@@ -114,12 +120,19 @@ class Leases:
         self._begin()
 
     def changed(self, flags: frozenset[str]) -> None:
-        """Read again which variants of ``flags`` have budgets; money for those that are called comes by itself."""
+        """Read again which variants of ``flags`` have budgets; money for those that are called comes by itself.
+
+        What the controller refused before is asked for anew: it may have been about the flag as it was.
+        """
         kept = {pair for pair in self._budgeted if pair[0] not in flags}
         for flag in flags:
             named = self._metadata(flag).get("budgets")
             kept |= {(flag, name) for name in named.split(",")} if isinstance(named, str) else set()
         self._budgeted = frozenset(kept)
+        for (flag, _), purse in list(self._purses.items()):
+            if flag in flags:
+                purse.forgive()
+        self._wake.set()
 
     def wallet(self, flag: str, variant: str) -> Wallet | None:
         """What calls of ``variant`` are paid from; None when it has no budget.
@@ -189,8 +202,8 @@ class Leases:
             while not self._stopping:
                 # What is wanted from here on wakes the thread once more.
                 self._wake.clear()
-                for purse in list(self._purses.values()):
-                    self._tend(http, purse)
+                for pair, purse in list(self._purses.items()):
+                    self._tend(http, purse, pair in self._budgeted)
                 self._inherit(http)
                 self._wake.wait(self._pause())
             self._return_all(http)
@@ -208,19 +221,21 @@ class Leases:
     def _pause(self) -> float:
         """Seconds until there may be something to do without anybody's asking."""
         now = time.monotonic()
-        purses = list(self._purses.values())
-        waiting = [purse.not_before for purse in purses if purse.wants or purse.pending]
-        waiting += [max(purse.renew_at, purse.not_before) for purse in purses]
+        purses = list(self._purses.items())
+        budgeted = [purse for pair, purse in purses if pair in self._budgeted]
+        waiting = [purse.not_before for _, purse in purses if purse.pending]
+        waiting += [purse.not_before if purse.wants else max(purse.renew_at, purse.not_before) for purse in budgeted]
         return max(0.0, min([now + AGAIN_S, *waiting]) - now)
 
-    def _tend(self, http: httpx.Client, purse: _Purse) -> None:
+    def _tend(self, http: httpx.Client, purse: _Purse, budgeted: bool) -> None:
+        """Settle what is over, and lease where money is short, unless the variant has no budget any more."""
         purse.pending += purse.wallet.collect()
         now = time.monotonic()
-        if now < purse.not_before or not (purse.pending or purse.due(now)):
+        if now < purse.not_before or not (purse.pending or (budgeted and purse.due(now))):
             return
         try:
             self._settle(http, purse)
-            if purse.due(now):
+            if budgeted and purse.due(now):
                 self._lease(http, purse)
             purse.backoff.reset()
             self.error = None

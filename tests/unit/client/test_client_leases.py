@@ -29,6 +29,7 @@ class Bank(ThreadingHTTPServer):
         self.asked: list[dict[str, Any]] = []
         self.settled: dict[str, int] = {}
         self.lost = 0
+        self.refusal = 503
 
 
 class _Counter(BaseHTTPRequestHandler):
@@ -39,10 +40,10 @@ class _Counter(BaseHTTPRequestHandler):
             bank.settled |= {one["id"]: one["spent"] for one in body["settlements"]}
             self._answer(200, {})
             return
-        bank.asked.append(body)
+        bank.asked.append(body | {"of": self.path.split("/")[-2]})
         if bank.lost:
             bank.lost -= 1
-            self._answer(503, {})
+            self._answer(bank.refusal, {})
             return
         self._answer(200, {"id": body["id"], "amount": bank.lend(body), "seconds": bank.seconds})
 
@@ -105,6 +106,33 @@ def test_a_lost_answer_loses_no_lease(bank: Bank, leases: Leases) -> None:
     bank.lost = 2
     assert leases.prepare(*PAIR, 10.0)
     assert len({one["id"] for one in bank.asked[:3]}) == 1
+
+
+def test_a_flag_that_changes_is_asked_about_anew(bank: Bank, leases: Leases) -> None:
+    """A refusal that would last for half a minute does not, once the flag that it was about is another one."""
+    bank.lost, bank.refusal = 1, 404
+    leases.wallet(*PAIR)
+    eventually(lambda: leases.error)
+    assert not leases.prepare(*PAIR, 0.1)
+    leases.changed(frozenset({PAIR[0]}))
+    assert leases.prepare(*PAIR, 10.0)
+
+
+def test_a_budget_that_is_gone_is_asked_for_no_more(bank: Bank) -> None:
+    """What was leased of it is settled all the same."""
+    published = {"budgets": "lightrag,other"}
+    leases = Leases(endpoint(f"http://127.0.0.1:{bank.server_port}", None, 5.0), lambda _: published)
+    leases.changed(frozenset({PAIR[0]}))
+    assert leases.prepare(*PAIR, 10.0)
+    published["budgets"] = "other"
+    leases.changed(frozenset({PAIR[0]}))
+    assert leases.prepare(PAIR[0], "other", 10.0)
+    eventually(lambda: {one["id"] for one in bank.asked if one["of"] == "lightrag"} <= bank.settled.keys())
+    before = len(bank.asked)
+    # Leases last for a fifth of a second here, so that others would have followed.
+    eventually(lambda: len(bank.asked) >= before + 5)
+    assert {one["of"] for one in bank.asked[before:]} == {"other"}
+    leases.close(5.0)
 
 
 def test_a_dear_call_is_asked_for_by_its_price(bank: Bank, leases: Leases) -> None:
