@@ -34,7 +34,8 @@ async def view_of(services: Services, flag: str) -> RolloutView:
     if record.state.ended:
         return merged(record, decisions, None)
     view = merged(record, decisions, await _status(services, record))
-    return view.model_copy(update={"breakers": (await services.flags.get(flag)).blocking})
+    served = await services.flags.get(flag)
+    return view.model_copy(update={"breakers": served.blocking, "stopped": served.stopped})
 
 
 def merged(record: RolloutRecord, decisions: Sequence[Decision], status: RolloutStatus | None) -> RolloutView:

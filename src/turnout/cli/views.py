@@ -44,6 +44,7 @@ class RolloutView(Frozen):
     pause: Pause | None = None
     approval_due: AwareDatetime | None = None
     closed: Closed | None = None
+    stopped: bool = False
     breakers: dict[str, SharedBreaker] = Field(default_factory=dict[str, SharedBreaker])
     checks: tuple[Check, ...] = ()
     checked_at: AwareDatetime | None = None

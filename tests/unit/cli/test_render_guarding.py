@@ -78,6 +78,12 @@ def test_status_says_whom_a_breaker_keeps_from_the_candidate() -> None:
     assert "breaker:" not in plain(status_view(view(), NOW))
 
 
+def test_status_says_that_the_flag_is_stopped() -> None:
+    """The share of the stage is what nobody gets then."""
+    text = plain(status_view(view(stopped=True), NOW))
+    assert "emergency stop: everybody gets perplexity; turnout flags restore answer-engine ends that" in text
+
+
 def test_a_flag_says_what_is_blocked() -> None:
     """With the share that probes get."""
     (flag,) = parse_flags({"flags": {"f": {"variants": {"a": 1, "b": 2}, "stable": "a", "split": {"b": 50, "a": 50}}}})

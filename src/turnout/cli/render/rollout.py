@@ -41,6 +41,9 @@ def status_view(view: RolloutView, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [title(view), sentence(view, now)]
     if not view.state.ended and view.plan is not None:
         parts.append(Text(progress(view)))
+    if view.stopped:
+        stop = f"emergency stop: everybody gets {view.stable}; turnout flags restore {view.flag} ends that"
+        parts.append(Text(stop, "bold red"))
     parts += [Text(f"breaker: {_blocked(name, one, view.stable)}", "bold red") for name, one in view.breakers.items()]
     if view.checks:
         at = f" at {moment(view.checked_at)}" if view.checked_at else ""
