@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api.harness import FLAG, FLAGS, Api, ScriptedEngine, eventually, running
+from tests.integration.stores.builders import a_rollout
 from turnout.adapters.settings import Token
 from turnout.domain.breaking import BreakerPolicy, BreakerReport, closed, opened, probing
 from turnout.domain.errors import Unavailable
@@ -82,6 +83,17 @@ async def test_breakers_are_shown_and_closed(api: Api, engine: ScriptedEngine) -
     done = closed(breaker, api.services.clock(), "the provider is back", "bob")
     await api.services.flags.switch(FLAG, "lightrag", done)
     assert (await api.http.get("/v1/breakers")).json()["breakers"][0]["blocking"] is False
+
+
+async def test_a_rollout_tells_of_a_breaker_that_keeps_users_from_its_candidate(api: Api) -> None:
+    """As long as it does; the share of a stage is not what users get then."""
+    await api.services.rollouts.open(a_rollout(flag=FLAG, candidate="lightrag", stable="perplexity"))
+    assert (await api.http.get(f"/v1/rollouts/{FLAG}")).json()["breakers"] == {}
+    breaker = opened(BreakerPolicy(), None, BreakerReport.model_validate(OPEN), api.services.clock())
+    await api.services.flags.switch(FLAG, "lightrag", breaker)
+    assert (await api.http.get(f"/v1/rollouts/{FLAG}")).json()["breakers"]["lightrag"]["circuit"] == "open"
+    await api.services.flags.switch(FLAG, "lightrag", closed(breaker, api.services.clock(), "well again", "bob"))
+    assert (await api.http.get(f"/v1/rollouts/{FLAG}")).json()["breakers"] == {}
 
 
 async def test_money_is_leased_settled_and_shown(api: Api, engine: ScriptedEngine) -> None:

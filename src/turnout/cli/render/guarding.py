@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 from rich.console import RenderableType
 from rich.text import Text
 
-from turnout.cli.render.words import minute, percent, table
+from turnout.cli.render.words import minute, moment, percent, table
 from turnout.domain.breaking import SharedBreaker
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.budget import money
@@ -53,8 +53,8 @@ def breakers_table(breakers: Sequence[BreakerView]) -> RenderableType:
             one.variant,
             Text(one.circuit.replace("_", " "), style=style),
             probes if one.blocking else "as its traffic says",
-            minute(one.at),
-            minute(one.until) if one.until else "",
+            moment(one.at),
+            moment(one.until) if one.until else "",
             one.actor,
             one.why,
         )
