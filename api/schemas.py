@@ -230,6 +230,7 @@ class BudgetView(Frozen):
     """What one variant's budget has come to today, in its time zone. Amounts are millionths of ``currency``.
 
     ``leased`` is not settled yet, and counts as spent until it is. ``alerted`` and ``exhausted``: it was told so today.
+    ``source`` is ``environment`` where that of the process which leased last gives the budget, or lowers the flag's.
     """
 
     flag: str
@@ -245,6 +246,7 @@ class BudgetView(Frozen):
     alert_at: float
     alerted: bool
     exhausted: bool
+    source: Literal["flag", "environment"] = "flag"
 
 
 class Budgets(Frozen):

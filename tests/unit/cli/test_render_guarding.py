@@ -36,6 +36,8 @@ def test_a_budget_is_a_row() -> None:
     text = plain(budgets_table([budget]))
     for word in ("lightrag", "2026-05-01 Europe/Berlin", "25.00 EUR", "20.50", "82 %", "0.25", "4.25"):
         assert word in text
+    given = budget.model_copy(update={"daily": 0, "left": 0, "source": "environment"})
+    assert "0.00 EUR (environment)" in plain(budgets_table([given]))
     assert "budgets: {variant" in plain(budgets_table([]))
 
 

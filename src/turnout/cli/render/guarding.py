@@ -30,6 +30,7 @@ class BudgetView(Frozen):
     leased: int
     left: int
     alert_at: float
+    source: str = "flag"
 
 
 class BreakerView(SharedBreaker):
@@ -68,13 +69,14 @@ def budgets_table(budgets: Sequence[BudgetView]) -> RenderableType:
     columns = ("flag", "variant", "day", "daily", "spent", "", "leased", "left", "resets")
     grid = table(*columns, right=("daily", "spent", "", "leased", "left"))
     for one in budgets:
-        used = one.spent / one.daily
+        used = one.spent / one.daily if one.daily else 1.0
+        given = f"{money(one.daily)} {one.currency}"
         style = "bold red" if not one.left else "yellow" if used >= one.alert_at else ""
         grid.add_row(
             one.flag,
             one.variant,
             f"{one.day} {one.timezone}",
-            f"{money(one.daily)} {one.currency}",
+            given if one.source == "flag" else f"{given} ({one.source})",
             money(one.spent),
             Text(percent(used), style=style),
             money(one.leased),
