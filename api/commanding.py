@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Final, Literal
 from uuid import uuid4
 
 from api.auth import Caller
@@ -11,7 +11,7 @@ from api.engine import Pending, Reply
 from api.schemas import CommandIn, CommandOut
 from api.services import Services
 from turnout.domain.adjusting import SHARE_OVERRIDE, Adjustment
-from turnout.domain.errors import Conflict, NotFound, TurnoutError, Unavailable
+from turnout.domain.errors import CommandRefused, Conflict, NotFound, TurnoutError, Unavailable
 from turnout.domain.freezes import FREEZE_OVERRIDE
 from turnout.domain.plan import Plan
 from turnout.domain.rollout import CommandKind
@@ -19,6 +19,8 @@ from turnout.ports import AuditEntry, RolloutRecord
 from workflows.messages import CommandRequest
 
 logger = logging.getLogger("turnout.api")
+
+_FORWARD: Final = frozenset({"resume", "promote", "approve"})
 
 
 async def send_command(
@@ -37,6 +39,8 @@ async def send_command(
     override = (SHARE_OVERRIDE,) if adjustment is not None else ()
     try:
         record = await _open_record(services, flag)
+        if kind in _FORWARD and (refusal := await stopped(services, flag)) is not None:
+            raise CommandRefused(refusal)
         request = request.model_copy(update={"roles": roles_of(caller, record.plan if record else None, *override)})
         reply = await _given(services, flag, kind, request)
     except Conflict as error:
@@ -72,6 +76,15 @@ def roles_of(caller: Caller, plan: Plan | None, *also: str) -> tuple[str, ...]:
         return tuple(sorted(caller.roles))
     approving = {stage.approval.by for stage in plan.stages if stage.approval and stage.approval.by}
     return tuple(sorted({*caller.roles, FREEZE_OVERRIDE, *approving, *also}))
+
+
+async def stopped(services: Services, flag: str) -> str | None:
+    """Why no rollout of ``flag`` may go on, if it is stopped: one that completed would stop nothing any more."""
+    record = await services.flags.get(flag)
+    if not record.stopped:
+        return None
+    said = f" ({record.stopped_reason})" if record.stopped_reason else ""
+    return f"flag {flag} is stopped{said}; end that first with: turnout flags restore {flag} --reason …"
 
 
 async def pause_for_stop(services: Services, rollout: RolloutRecord, caller: Caller, reason: str) -> str:

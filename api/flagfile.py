@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -22,9 +23,9 @@ class FlagFile:
     """Applies the flags in the file at ``path`` to ``store`` whenever the file is another, and looks every ``interval``
     seconds.
 
-    What cannot be applied is logged once: a file with a fault waits for its next change, an open rollout or a database
-    that is away is tried again. Flags that are no longer in the file stay. Several processes may watch one file:
-    applying the same again changes nothing.
+    What cannot be applied is logged once: a file with a fault waits for its next change; where an open rollout stands
+    in the way, or a database is away, every fifth look tries again. Flags that are no longer in the file stay. Several
+    processes may watch one file: applying the same again changes nothing.
     """
 
     def __init__(self, path: Path, store: FlagStore, clock: Callable[[], datetime], interval: float = 1.0) -> None:
@@ -33,23 +34,25 @@ class FlagFile:
         self._clock = clock
         self._interval = interval
         self._done: bytes | None = None
+        self._tried: bytes | None = None
         self._trouble = ""
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(self._interval if not self._trouble else self._interval * _RETRY)
+        for look in itertools.count():
+            await self.look(again=look % _RETRY == 0)
+            await asyncio.sleep(self._interval)
 
-    async def look(self) -> None:
-        """Read the file, and apply it if it is not the one that was."""
+    async def look(self, again: bool = True) -> None:
+        """Read the file, and apply it if it is not the one that was; ``again``, also if that was tried in vain."""
         try:
             content = await asyncio.to_thread(self._path.read_bytes)
         except OSError as error:
             self._tell(f"cannot be read ({error.strerror}); its flags stay as they are")
             return
-        if content == self._done:
+        if content == self._done or (content == self._tried and not again):
             return
+        self._tried = content
         try:
             await self._apply(content)
         except (TurnoutError, UnicodeDecodeError) as error:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from api.services import Services
-from turnout.domain.budget import Account, Budget, alarms, runs_dry
+from turnout.domain.budget import Account, Budget, Limits, alarms, runs_dry, within
 from turnout.domain.errors import NotFound, Unavailable
 from turnout.domain.guard_notices import BudgetEvent, BudgetNews, budget_notice
 from turnout.ports import FlagRecord
@@ -22,19 +22,29 @@ _NEWS: Final[dict[BudgetEvent, str]] = {
 }
 
 
-async def budget_of(services: Services, flag: str, variant: str) -> tuple[FlagRecord, Budget]:
-    """The flag, and the budget of its variant.
+async def flag_with(services: Services, flag: str, variant: str) -> FlagRecord:
+    """The flag that has this variant.
 
     Raises:
-        NotFound: there is no such flag or variant, or it has no budget.
+        NotFound: there is no such flag or variant.
     """
     record = await services.flags.get(flag)
     if variant not in record.flag.variants:
         raise NotFound(f"flag {flag} has no variant {variant}; it has {', '.join(record.flag.variants)}")
-    budget = record.flag.budgets.get(variant)
+    return record
+
+
+def budget_within(record: FlagRecord, variant: str, limits: Limits) -> Budget:
+    """What calls of ``variant`` are paid from where the environment allows so much.
+
+    Raises:
+        NotFound: neither the flag nor the environment has a budget.
+    """
+    budget = within(record.flag.budgets.get(variant), limits)
     if budget is None:
+        flag = record.flag.key
         raise NotFound(f"variant {variant} of flag {flag} has no budget; write budgets: {{{variant}: {{daily: 25}}}}")
-    return record, budget
+    return budget
 
 
 def tell(services: Services, record: FlagRecord, variant: str, budget: Budget, account: Account, granted: int) -> None:

@@ -123,7 +123,8 @@ class RolloutView(Frozen):
     """Where a rollout is: the stored record, made current by the rollout's own word when it answers (``live``).
 
     Shares are 0..1; ``counted`` of ``hold`` is how much of the stage is over. ``stages`` are the plan's names.
-    ``closed`` says why traffic may not move forward now, while the rollout waits for that.
+    ``closed`` says why traffic may not move forward now, while the rollout waits for that. ``breakers`` are those that
+    keep users from variants of the flag now, by variant; ``stopped`` says that the flag is, so that all get stable.
     """
 
     id: str
@@ -147,6 +148,8 @@ class RolloutView(Frozen):
     approval_by: str | None
     approval_due: AwareDatetime | None = None
     closed: Closed | None = None
+    stopped: bool = False
+    breakers: dict[str, SharedBreaker] = Field(default_factory=dict[str, SharedBreaker])
     checks: tuple[Check, ...]
     checked_at: AwareDatetime | None
     summary: str
@@ -227,6 +230,7 @@ class BudgetView(Frozen):
     """What one variant's budget has come to today, in its time zone. Amounts are millionths of ``currency``.
 
     ``leased`` is not settled yet, and counts as spent until it is. ``alerted`` and ``exhausted``: it was told so today.
+    ``source`` is ``environment`` where that of the process which leased last gives the budget, or lowers the flag's.
     """
 
     flag: str
@@ -242,6 +246,7 @@ class BudgetView(Frozen):
     alert_at: float
     alerted: bool
     exhausted: bool
+    source: Literal["flag", "environment"] = "flag"
 
 
 class Budgets(Frozen):

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from api.commanding import stopped
 from api.schemas import Scheduled
 from api.services import Services
-from turnout.domain.errors import InvalidInput, NotFound, Problem, RolloutOpen
+from turnout.domain.errors import Conflict, InvalidInput, NotFound, Problem, RolloutOpen
 from turnout.domain.plan import Plan
 from turnout.domain.problems import suggestion
 from turnout.ports import FlagRecord, RolloutRecord
@@ -45,6 +46,8 @@ async def start_rollout(services: Services, document: dict[str, JsonValue], acto
     """
     spec, plan = await planned(services, document)
     await _refuse_second(services, spec.flag)
+    if (refusal := await stopped(services, spec.flag)) is not None:
+        raise Conflict(refusal)
     memo = {"strategy": plan.strategy, "candidate": plan.candidate, "stable": plan.stable, "started_by": actor}
     try:
         rollout_id = await services.engine.start(spec.flag, RolloutInput(spec=document, started_by=actor), memo)

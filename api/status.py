@@ -30,9 +30,12 @@ async def view_of(services: Services, flag: str) -> RolloutView:
         # The rollout that ships the winner of a test goes on in its workflow, which has the test's id.
         if waiting is not None and not record.id.startswith(waiting.id):
             return _scheduled(flag, waiting)
-    decisions = await services.rollouts.decisions(record.id)
-    status = None if record.state.ended else await _status(services, record)
-    return merged(record, decisions[-LATEST_DECISIONS:], status)
+    decisions = (await services.rollouts.decisions(record.id))[-LATEST_DECISIONS:]
+    if record.state.ended:
+        return merged(record, decisions, None)
+    view = merged(record, decisions, await _status(services, record))
+    served = await services.flags.get(flag)
+    return view.model_copy(update={"breakers": served.blocking, "stopped": served.stopped})
 
 
 def merged(record: RolloutRecord, decisions: Sequence[Decision], status: RolloutStatus | None) -> RolloutView:

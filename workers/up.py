@@ -10,11 +10,14 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from turnout.adapters.geo import open_places
 from turnout.adapters.settings import read_settings
-from turnout.domain.errors import TurnoutError, Unavailable
+from turnout.cli.documents import parse as parse_document
+from turnout.cli.documents import read_flags
+from turnout.domain.errors import InvalidInput, TurnoutError, Unavailable
 from workers import datadir, embedded
 from workers.plan import Addresses, Commands, Plan, child_environment, choose_addresses, parse
 from workers.processes import Child, ChildFailed, Leash, Supervisor, describe_exit
@@ -43,6 +46,7 @@ class Start:
         Raises ChildFailed, Unavailable or InvalidInput.
         """
         at = choose_addresses(self.plan)
+        _warn_of(self.plan.flags_file)
         # What the worker and the API would refuse is refused here, before they die of it again and again.
         open_places(read_settings(child_environment(self.plan, at)).geo.database)
         server, at = await self.foundations(at)
@@ -158,6 +162,17 @@ def _report(text: str) -> None:
     with contextlib.suppress(BrokenPipeError):
         sys.stderr.write(f"turnout up: {text}\n")
         sys.stderr.flush()
+
+
+def _warn_of(flag_file: Path | None) -> None:
+    """Say at once what the API will have to log: whoever misspells the name of the file looks at this terminal."""
+    try:
+        if flag_file is not None:
+            read_flags(parse_document(str(flag_file), flag_file.read_text(encoding="utf-8-sig")))
+    except OSError as error:
+        _report(f"{flag_file} cannot be read ({error.strerror}); it is applied once it can")
+    except (InvalidInput, UnicodeDecodeError) as error:
+        _report(f"{flag_file} is not applied until it is mended: {error}")
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:

@@ -15,6 +15,7 @@ from api.schemas import Changes, Flags, Stop, StopResult
 from api.services import Services, services_of
 from turnout.domain.errors import InvalidInput, NotFound
 from turnout.domain.flags import Flag, parse_flags
+from turnout.domain.rollout import State
 from turnout.ports import FlagRecord, RolloutRecord
 
 router = APIRouter(prefix="/v1/flags", tags=["flags"])
@@ -77,7 +78,9 @@ async def restore_flag(request: Request, key: str, body: Stop) -> StopResult:
     services, caller = services_of(request), caller_of(request)
     record = await services.flags.stop(key, False, caller.name, body.reason, services.clock())
     rollout = await _open_rollout(services, key)
-    told = "" if rollout is None else f"rollout {rollout.id} is {rollout.state}; the stop does not end a pause"
+    told = "" if rollout is None else f"rollout {rollout.id} is {rollout.state}"
+    if rollout is not None and rollout.state is State.PAUSED:
+        told = f"{told} until somebody resumes it: turnout resume {key} --reason …"
     return StopResult(flag=record, rollout=told)
 
 

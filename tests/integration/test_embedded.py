@@ -242,6 +242,21 @@ def test_settings_the_children_would_refuse_are_refused_first(tmp_path: Path) ->
     assert not (tmp_path / "logs").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot be read"), ("flags: {a: {variants: {x: 1}, stable: y}}", "line 1: flags.a.stable: there is no")],
+)
+def test_a_flag_file_of_no_use_is_told_where_it_was_named(tmp_path: Path, content: str | None, words: str) -> None:
+    """A misspelt name, or a fault in the file, is said by `up` itself and not in a log alone."""
+    file = tmp_path / "flags.yaml"
+    if content is not None:
+        file.write_text(content)
+    process = launch(tmp_path / "data", "--port", "0", "--flags", str(file), migrate=CRASH)
+    _, stderr = process.communicate(timeout=60)
+    assert f"turnout up: {file} " in stderr
+    assert words in stderr
+
+
 def test_a_busy_api_port_is_named(tmp_path: Path) -> None:
     """A port another program listens on is refused by number, with the option that chooses another."""
     with socket.create_server((LOOPBACK, 0)) as other:

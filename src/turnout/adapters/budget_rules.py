@@ -35,11 +35,11 @@ class HeldLease:
 
 
 def granted(budget: Budget, account: Account, request: LeaseRequest, at: datetime) -> tuple[Granted, Account]:
-    """A new lease, and the account to keep; of nothing, no lease is kept."""
+    """A new lease, and the account to keep; of nothing, no lease is kept, but what was asked with is."""
     wanted = budget.largest_lease if request.wanted is None else request.wanted
     amount = grant(budget, account, wanted, request.needed)
     lease = Lease(id=request.id, amount=amount, day=account.day, expires=expiry(budget, at))
-    after = leased(account, amount)
+    after = leased(account, amount, request)
     return Granted(lease, after), after
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from turnout.cli.http import read, strange
+from turnout.domain.breaking import SharedBreaker
 from turnout.domain.freezes import Closed
 from turnout.domain.model import Frozen
 from turnout.domain.plan import Plan, Stage
@@ -43,6 +44,8 @@ class RolloutView(Frozen):
     pause: Pause | None = None
     approval_due: AwareDatetime | None = None
     closed: Closed | None = None
+    stopped: bool = False
+    breakers: dict[str, SharedBreaker] = Field(default_factory=dict[str, SharedBreaker])
     checks: tuple[Check, ...] = ()
     checked_at: AwareDatetime | None = None
     summary: str = ""

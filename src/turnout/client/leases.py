@@ -22,7 +22,8 @@ from pydantic import TypeAdapter
 from turnout.client.backoff import Backoff
 from turnout.client.http import DENIED, Endpoint, describe, json_object
 from turnout.client.journal import Journal, journal
-from turnout.domain.budget import LeaseRequest, Settlement
+from turnout.domain.bound import NOTHING, Bound
+from turnout.domain.budget import NO_LIMITS, LeaseRequest, Limits, Settlement
 from turnout.guards.wallet import Wallet
 
 AGAIN_S: Final = 1.0
@@ -56,7 +57,7 @@ class _Unanswered(Exception):
 class _Purse:
     """The wallet of one variant, and what the thread has to do for it. Times are those of the monotonic clock."""
 
-    path: str
+    pair: tuple[str, str]
     wallet: Wallet
     backoff: Backoff = field(default_factory=lambda: Backoff(_SHORTEST_S, _LONGEST_S))
     dry: Backoff = field(default_factory=lambda: Backoff(AGAIN_S, _DRY_S))
@@ -67,6 +68,11 @@ class _Purse:
     uses: int = 0
     not_before: float = 0.0
     pending: list[Settlement] = field(default_factory=list[Settlement])
+
+    @property
+    def path(self) -> str:
+        """Where it is filled and settled."""
+        return "/v1/budgets/{}/{}".format(*self.pair)
 
     def due(self, now: float) -> bool:
         """Whether to ask for a lease now: money is short, or the lease in use is about to end."""
@@ -88,19 +94,24 @@ class _Purse:
 class Leases:
     """The wallets of this process.
 
-    ``metadata`` gives what is published of a flag (see `turnout.domain.snapshot`); `changed` has to hear of flags that
-    changed. ``folder`` is where leases are written down; None for nowhere. Safe to share between threads; `after_fork`
-    begins anew in a child, whose parent keeps its leases.
+    ``metadata`` gives what is published of a flag (see `turnout.domain.snapshot`), ``bound`` what the environment says
+    of it; `changed` has to hear of flags that changed. ``folder`` is where leases are written down; None for nowhere.
+    Safe to share between threads; `after_fork` begins anew in a child, whose parent keeps its leases.
     """
 
     def __init__(
-        self, endpoint: Endpoint, metadata: Callable[[str], Mapping[str, object]], folder: Path | None = None
+        self,
+        endpoint: Endpoint,
+        metadata: Callable[[str], Mapping[str, object]],
+        folder: Path | None = None,
+        bound: Callable[[str], Bound] = lambda _: NOTHING,
     ) -> None:
         self._endpoint: Final = endpoint
         self._metadata: Final = metadata
         self._folder: Final = folder
+        self._bound: Final = bound
         self._journal: Journal | None = None
-        self._budgeted: frozenset[tuple[str, str]] = frozenset()
+        self._budgeted: Mapping[tuple[str, str], Limits] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -124,15 +135,23 @@ class Leases:
 
         What the controller refused before is asked for anew: it may have been about the flag as it was.
         """
-        kept = {pair for pair in self._budgeted if pair[0] not in flags}
+        kept = {pair: limits for pair, limits in self._budgeted.items() if pair[0] not in flags}
         for flag in flags:
-            named = self._metadata(flag).get("budgets")
-            kept |= {(flag, name) for name in named.split(",")} if isinstance(named, str) else set()
-        self._budgeted = frozenset(kept)
+            kept |= self._limited(flag)
+        self._budgeted = kept
         for (flag, _), purse in list(self._purses.items()):
             if flag in flags:
                 purse.forgive()
         self._wake.set()
+
+    def _limited(self, flag: str) -> dict[tuple[str, str], Limits]:
+        """The variants of ``flag`` that have a budget, its own or of the environment, and what the latter allows."""
+        metadata, limits = self._metadata(flag), self._bound(flag).limits
+        named, bound = metadata.get("budgets"), metadata.get("envVariant")
+        variants = set(named.split(",")) if isinstance(named, str) else set[str]()
+        if isinstance(bound, str) and limits.daily is not None:
+            variants.add(bound)
+        return {(flag, variant): limits if variant == bound else NO_LIMITS for variant in variants}
 
     def wallet(self, flag: str, variant: str) -> Wallet | None:
         """What calls of ``variant`` are paid from; None when it has no budget.
@@ -194,7 +213,7 @@ class Leases:
                 purse.wants = True
                 self._wake.set()
 
-        purse = _Purse(f"/v1/budgets/{flag}/{variant}", Wallet(on_low=low, record=self._journal))
+        purse = _Purse((flag, variant), Wallet(on_low=low, record=self._journal))
         return purse
 
     def _run(self) -> None:
@@ -202,8 +221,8 @@ class Leases:
             while not self._stopping:
                 # What is wanted from here on wakes the thread once more.
                 self._wake.clear()
-                for pair, purse in list(self._purses.items()):
-                    self._tend(http, purse, pair in self._budgeted)
+                for purse in list(self._purses.values()):
+                    self._tend(http, purse)
                 self._inherit(http)
                 self._wake.wait(self._pause())
             self._return_all(http)
@@ -221,16 +240,16 @@ class Leases:
     def _pause(self) -> float:
         """Seconds until there may be something to do without anybody's asking."""
         now = time.monotonic()
-        purses = list(self._purses.items())
-        budgeted = [purse for pair, purse in purses if pair in self._budgeted]
-        waiting = [purse.not_before for _, purse in purses if purse.pending]
+        purses = list(self._purses.values())
+        budgeted = [purse for purse in purses if purse.pair in self._budgeted]
+        waiting = [purse.not_before for purse in purses if purse.pending]
         waiting += [purse.not_before if purse.wants else max(purse.renew_at, purse.not_before) for purse in budgeted]
         return max(0.0, min([now + AGAIN_S, *waiting]) - now)
 
-    def _tend(self, http: httpx.Client, purse: _Purse, budgeted: bool) -> None:
+    def _tend(self, http: httpx.Client, purse: _Purse) -> None:
         """Settle what is over, and lease where money is short, unless the variant has no budget any more."""
         purse.pending += purse.wallet.collect()
-        now = time.monotonic()
+        now, budgeted = time.monotonic(), purse.pair in self._budgeted
         if now < purse.not_before or not (purse.pending or (budgeted and purse.due(now))):
             return
         try:
@@ -283,8 +302,10 @@ class Leases:
         id = purse.asking = purse.asking or uuid4().hex
         slot = -1 if self._journal is None else self._journal.begin(id, purse.path)
         needed, uses, asked_at = purse.needed, purse.wallet.uses, time.monotonic()
-        request = LeaseRequest(id=id, wanted=purse.wanted, needed=needed).model_dump_json(exclude_none=True)
-        given = _answer(http.post(f"{purse.path}/lease", content=request, headers=_JSON))
+        limits = self._budgeted.get(purse.pair, NO_LIMITS)
+        request = LeaseRequest(id=id, wanted=purse.wanted, needed=needed, **dict(limits))
+        body = request.model_dump_json(exclude_none=True)
+        given = _answer(http.post(f"{purse.path}/lease", content=body, headers=_JSON))
         amount, seconds = given.get("amount"), given.get("seconds")
         if not isinstance(amount, int) or not isinstance(seconds, int | float):
             raise _Unanswered(f"the controller answered {given}, which is no lease", lasting=True)

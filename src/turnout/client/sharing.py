@@ -24,9 +24,12 @@ class Sharing:
 
     def __init__(self, endpoint: Endpoint, current: Current, folder: Path | None = None) -> None:
         self._current: Final = current
-        self._leases: Final = Leases(endpoint, self._metadata, folder)
+        self._leases: Final = Leases(endpoint, self._metadata, folder, current.bound)
         self._reports: Final = Reports(endpoint)
         current.on_change.append(self._flags_changed)
+        if current.beneath is not None:
+            # Flags of a file serve at once: what they may cost holds before the controller has been heard.
+            self._leases.changed(frozenset(current.beneath.keys))
 
     def ready(self, timeout: float) -> None:
         """Wait, at most ``timeout`` seconds, for money for every variant that has a budget."""

@@ -29,6 +29,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from turnout.domain.budget import MILLION, Limits, micros
 from turnout.domain.errors import InvalidInput, Problem
 from turnout.domain.flag_checks import environment_form, exact_weight
 from turnout.domain.model import Frozen
@@ -66,6 +67,12 @@ class Bound(Frozen):
         if self.enabled is False:
             return "enabled"
         return "rollout_percentage" if self.rollout_percentage is not None else None
+
+    @property
+    def limits(self) -> Limits:
+        """What calls of the variant may cost in a day."""
+        daily = None if self.daily_budget_usd is None else micros(self.daily_budget_usd)
+        return Limits(daily=daily, alert_at=self.budget_alert_threshold)
 
 
 NOTHING: Final = Bound()
@@ -176,7 +183,7 @@ _READERS: Final[Mapping[str, tuple[Callable[[str], object], str]]] = {
     "ab_test_enabled": _SWITCH,
     "ab_test_name": (_text, "write at most 200 printable characters"),
     "ab_test_sample_size": (_count, "write a whole number of 1 or more, such as 1000"),
-    "daily_budget_usd": (_number(0), "write dollars of 0 or more, such as 50.00"),
+    "daily_budget_usd": (_number(0, 1000 * MILLION), "write dollars of 0 to a thousand million, such as 50.00"),
     "budget_alert_threshold": (_number(0, 1), "write a share of 0 to 1, such as 0.8 for 80 %"),
     "emergency_stop_enabled": _SWITCH,
 }

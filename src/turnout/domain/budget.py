@@ -85,6 +85,35 @@ class Budget(Frozen):
         return min(self.daily, self.lease or max(1, self.daily // 100))
 
 
+class Limits(Frozen):
+    """What the environment of a process allows it: so much a day, in millionths, told of at ``alert_at``, 0 to 1.
+
+    None where it says nothing.
+    """
+
+    daily: int | None = Field(default=None, ge=0, le=_MOST)
+    alert_at: float | None = Field(default=None, ge=0, le=1)
+
+
+NO_LIMITS: Final = Limits()
+"""Those of an environment that says nothing."""
+
+USUAL: Final = Budget.model_validate({"daily": 1})
+"""Whose currency, day and leases a budget has that only the environment of processes gives."""
+
+
+def within(budget: Budget | None, limits: Limits) -> Budget | None:
+    """What a process with these ``limits`` is paid from: the lower of them and the variant's own ``budget``.
+
+    Without a budget the limits are it, in dollars by the day of UTC; None where neither allows an amount. Currencies
+    are not converted.
+    """
+    said = limits.model_dump(include=set(Limits.model_fields), exclude_none=True)
+    if budget is None:
+        return USUAL.model_copy(update=said) if "daily" in said else None
+    return budget.model_copy(update={name: min(limit, getattr(budget, name)) for name, limit in said.items()})
+
+
 @dataclass(frozen=True, slots=True)
 class Day:
     """One day of a budget: its date where the budget is, and the moments (UTC) at which it begins and ends."""
@@ -102,10 +131,11 @@ def day_of(zone: str, now: datetime) -> Day:
     return Day(today, begins, ends)
 
 
-class Account(Frozen):
+class Account(Limits):
     """What a day's budget has come to, in millionths: ``spent`` for good, ``leased`` and not settled.
 
-    ``alerted`` and ``exhausted`` say that people were told of the threshold, and that nothing was left.
+    ``alerted`` and ``exhausted`` say that people were told of the threshold, and that nothing was left. The limits are
+    those of the process that asked for a lease last.
     """
 
     day: date
@@ -132,10 +162,10 @@ class Lease(Frozen):
     expires: AwareDatetime
 
 
-class LeaseRequest(Frozen):
+class LeaseRequest(Limits):
     """Asks for ``wanted`` millionths under an ``id`` of the asker's; without an amount, for the largest lease.
 
-    A single call of the asker's takes ``needed``.
+    A single call of the asker's takes ``needed``. The limits are those of its environment.
     """
 
     id: str = Field(min_length=1, max_length=100)
@@ -164,9 +194,10 @@ def expiry(budget: Budget, now: datetime) -> datetime:
     return min(now + budget.lease_time, day_of(budget.timezone, now).ends)
 
 
-def leased(account: Account, amount: int) -> Account:
-    """``account`` after ``amount`` was leased."""
-    return account.model_copy(update={"leased": account.leased + amount})
+def leased(account: Account, amount: int, limits: Limits = NO_LIMITS) -> Account:
+    """``account`` after ``amount`` was leased to a process with these ``limits``."""
+    told = {"daily": limits.daily, "alert_at": limits.alert_at}
+    return account.model_copy(update={"leased": account.leased + amount} | told)
 
 
 def settled(account: Account, lease: Lease, spent: int) -> Account:
@@ -182,7 +213,8 @@ def settled(account: Account, lease: Lease, spent: int) -> Account:
 
 def alarms(budget: Budget, account: Account) -> bool:
     """Whether the warning is due: the threshold is reached by what is spent, and nobody was warned today."""
-    return not account.alerted and account.spent >= budget.daily * budget.alert_at
+    reached = account.spent >= budget.daily * budget.alert_at
+    return reached and account.spent > 0 and budget.daily > 0 and not account.alerted
 
 
 def runs_dry(budget: Budget, account: Account, granted: int) -> bool:

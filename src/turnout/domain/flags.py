@@ -323,10 +323,11 @@ def _parse(key: object, body: object) -> Flag | list[Problem]:
     written = cast("dict[str, JsonValue]", body)
     if "key" in written:
         return [Problem(f"{path}.key", "unknown field", "the key stands above the flag's fields")]
+    keyed = {**written, "key": cast("JsonValue", key)}
     try:
-        return Flag.model_validate({**written, "key": key})
+        return Flag.model_validate(keyed)
     except ValidationError as error:
-        found = [*_shape_problems(error), *flag_problems(written)]
+        found = [*_shape_problems(error), *flag_problems(keyed)]
         return [_below(path, problem) for problem in found]
 
 

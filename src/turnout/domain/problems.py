@@ -60,6 +60,8 @@ def _problem(item: ErrorDetails, model: type[BaseModel]) -> Problem:
             owner = _model_at(model, item["loc"][:-1])
             known = [f.alias or name for name, f in owner.model_fields.items()] if owner else []
             return Problem(path_of(location), "unknown field", suggestion(str(location[-1]), known), value)
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return Problem(path_of(location), "is not a mapping", "write its fields by name: {field: value}", value)
         case "missing":
             return Problem(path_of(location), "is required", "add it")
         case "union_tag_not_found":

@@ -1,4 +1,4 @@
-"""What makes a breaker trip: errors in a row, or answers of low quality."""
+"""What makes a breaker trip: errors in a row, too few successes, or answers of low quality."""
 
 from __future__ import annotations
 
@@ -32,6 +32,40 @@ class ErrorMeter:
     def reset(self) -> None:
         """See `Meter.reset`."""
         self._row = 0
+
+
+class SuccessMeter(ErrorMeter):
+    """Trips as `ErrorMeter` does, and when too few of the last ``window`` calls went well, once there are ``minimum``.
+
+    Too few is a share below ``least``, 0 to 1.
+    """
+
+    def __init__(self, threshold: int, least: float, window: int = 50, minimum: int = 20) -> None:
+        super().__init__(threshold)
+        if not 1 <= minimum <= window:
+            raise ValueError(f"the minimum is between 1 and the window ({window}); got {minimum}")
+        self._least = least
+        self._minimum = minimum
+        self._calls: deque[bool] = deque(maxlen=window)
+        self._good = 0
+
+    def record(self, value: float) -> str | None:
+        """See `Meter.record`."""
+        good, calls = value >= 1, self._calls
+        if len(calls) == calls.maxlen:
+            self._good -= calls[0]
+        calls.append(good)
+        self._good += good
+        why = super().record(value)
+        if why is not None or len(calls) < self._minimum or self._good / len(calls) >= self._least:
+            return why
+        return f"{self._good} of the last {len(calls)} calls went well, below {self._least:g} of them"
+
+    def reset(self) -> None:
+        """See `Meter.reset`."""
+        super().reset()
+        self._calls.clear()
+        self._good = 0
 
 
 class QualityMeter:

@@ -13,7 +13,7 @@ from turnout.domain.budget import micros
 from turnout.domain.durations import parse_duration
 from turnout.domain.model import Frozen
 from turnout.guards.breaker import Breaker, OnChange, Recovery
-from turnout.guards.meters import ErrorMeter, QualityMeter
+from turnout.guards.meters import ErrorMeter, QualityMeter, SuccessMeter
 
 
 def _positive(value: timedelta | str) -> timedelta | str:
@@ -27,6 +27,11 @@ def _amount(value: Decimal | float | str) -> Decimal | float | str:
     return value
 
 
+def _fits(minimum: int, window: int) -> None:
+    if minimum > window:
+        raise ValueError(f"minimum ({minimum}) is above window ({window}); widen the window")
+
+
 Time = Annotated[timedelta | str, BeforeValidator(parse_duration), AfterValidator(_positive)]
 """A ``timedelta``, or a text such as ``2s``, which becomes one."""
 
@@ -37,22 +42,38 @@ Money = Annotated[Decimal | float | str, AfterValidator(_amount)]
 class ErrorBreaker(Frozen):
     """Opens at the ``failure_threshold``-th failure in a row.
 
+    With a ``min_success_rate``, 0 to 1, it also opens when fewer of the last ``window`` calls went well, once there are
+    ``minimum``.
+
     After ``recovery_timeout`` at most ``at_once`` calls at a time pass as probes, until ``probes`` went well or one did
     not. Of the exceptions that a system raises, those of the kinds ``counts`` count. A call that took too long, or gave
     an answer that was not accepted, always does.
     """
 
     failure_threshold: int = Field(default=5, ge=1)
+    min_success_rate: float | None = Field(default=None, ge=0, le=1)
+    window: int = Field(default=50, ge=1)
+    minimum: int = Field(default=20, ge=1)
     recovery_timeout: Time = timedelta(seconds=30)
     probes: int = Field(default=3, ge=1, le=1000)
     at_once: int = Field(default=1, ge=1, le=1000)
     counts: tuple[type[Exception], ...] = (Exception,)
 
+    @model_validator(mode="after")
+    def _enough(self) -> ErrorBreaker:
+        _fits(self.minimum, self.window)
+        return self
+
     def breaker(self, on_change: OnChange) -> Breaker:
         """A closed breaker of this kind."""
         timeout = parse_duration(self.recovery_timeout)
         recovery = Recovery(timeout=timeout, probes=self.probes, at_once=self.at_once)
-        return Breaker(ErrorMeter(self.failure_threshold), recovery, on_change=on_change)
+        return Breaker(self._meter(), recovery, on_change=on_change)
+
+    def _meter(self) -> ErrorMeter:
+        if self.min_success_rate is None:
+            return ErrorMeter(self.failure_threshold)
+        return SuccessMeter(self.failure_threshold, self.min_success_rate, self.window, self.minimum)
 
 
 class QualityBreaker(Frozen):
@@ -70,8 +91,7 @@ class QualityBreaker(Frozen):
 
     @model_validator(mode="after")
     def _enough(self) -> QualityBreaker:
-        if self.minimum > self.window:
-            raise ValueError(f"minimum ({self.minimum}) is above window ({self.window}); widen the window")
+        _fits(self.minimum, self.window)
         return self
 
     def breaker(self, on_change: OnChange) -> Breaker:
@@ -113,16 +133,17 @@ def configured(policy: Policy, bound: Bound) -> Policy:
     """``policy`` with what the environment says of the flag, which goes before what the program says.
 
     Breakers that are switched off are off, both of them. A number alone changes the breaker that there is; a quality
-    threshold makes one.
+    threshold and a least success rate make one.
     """
     if bound.circuit_breaker_enabled is False:
         return policy.model_copy(update={"errors": None, "quality": None})
     errors, quality = policy.errors, policy.quality
-    if errors is None and bound.circuit_breaker_enabled:
+    if errors is None and (bound.circuit_breaker_enabled or bound.min_success_rate is not None):
         errors = ErrorBreaker()
     seconds = bound.circuit_breaker_timeout_seconds
     numbers = {
         "failure_threshold": bound.circuit_breaker_failure_threshold,
+        "min_success_rate": bound.min_success_rate,
         "recovery_timeout": None if seconds is None else timedelta(seconds=seconds),
     }
     if errors is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from turnout.domain.budget import Account, Budget, Lease, LeaseRequest, Settlement
@@ -41,7 +41,7 @@ class BudgetStore(Protocol):
     """Keeps leases and what was spent, day by day."""
 
     async def lease(self, flag: str, variant: str, budget: Budget, request: LeaseRequest, at: datetime) -> Granted:
-        """Lease some of ``budget`` at the time ``at``.
+        """Lease some of ``budget`` at the time ``at``, and keep the limits that it was asked with.
 
         The same id again gives the same lease, of nothing if it was settled meanwhile.
         """
@@ -59,4 +59,8 @@ class BudgetStore(Protocol):
 
     async def spending(self, days: Sequence[Spending]) -> Sequence[Spending]:
         """The accounts of the flags, variants and days in ``days`` as they stand now, in the same order."""
+        ...
+
+    async def limited(self, day: date) -> Sequence[Spending]:
+        """The accounts of ``day`` that were asked of last by a process whose environment gives a daily budget."""
         ...

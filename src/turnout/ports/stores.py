@@ -37,13 +37,18 @@ class FlagRecord(Frozen):
     breakers: dict[Name, SharedBreaker] = Field(default_factory=dict[str, SharedBreaker])
 
     @property
-    def published(self) -> PublishedFlag:
-        """What resolvers serve. The stable variant is never blocked: there is nothing to serve in its place."""
-        blocking = {
+    def blocking(self) -> dict[str, SharedBreaker]:
+        """The breakers that keep users from their variants. Never stable's: there is nothing to serve in its place."""
+        return {
             name: breaker
             for name, breaker in self.breakers.items()
             if breaker.circuit != "closed" and name in self.flag.variants and name != self.traffic.stable
         }
+
+    @property
+    def published(self) -> PublishedFlag:
+        """What resolvers serve."""
+        blocking = self.blocking
         kinds = {breaker.kind for breaker in blocking.values()}
         return PublishedFlag(
             definition=self.flag,

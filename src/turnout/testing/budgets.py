@@ -31,7 +31,7 @@ class MemoryBudgetStore:
         given, after = rules.granted(budget, account, request, at)
         if given.lease.amount:
             self._leases[flag, variant, request.id] = HeldLease(given.lease)
-            self._accounts[flag, variant, account.day] = after
+        self._accounts[flag, variant, account.day] = after
         return given
 
     async def settle(
@@ -65,6 +65,14 @@ class MemoryBudgetStore:
         """See `BudgetStore.spending`."""
         return [
             one.model_copy(update={"account": self._account(one.flag, one.variant, one.account.day)}) for one in days
+        ]
+
+    async def limited(self, day: date) -> Sequence[Spending]:
+        """See `BudgetStore.limited`."""
+        return [
+            Spending(flag=flag, variant=variant, account=account)
+            for (flag, variant, on), account in sorted(self._accounts.items())
+            if on == day and account.daily is not None
         ]
 
     def _account(self, flag: str, variant: str, day: date) -> Account:

@@ -138,6 +138,31 @@ async def test_a_stop_pauses_the_open_rollout(api: Api, engine: ScriptedEngine) 
     assert "could not be told to pause" in answer.json()["rollout"]
 
 
+@pytest.mark.parametrize("kind", ["resume", "promote", "approve"])
+async def test_a_stopped_flag_lets_no_rollout_go_on(api: Api, engine: ScriptedEngine, kind: str) -> None:
+    """One that completed would serve its candidate as the stable variant, in spite of the stop; back it may go."""
+    await open_rollout(api)
+    await api.http.post(f"/v1/flags/{FLAG}/stop", json={"reason": "fire"})
+    assert (await api.http.get(ROLLOUTS)).json()["stopped"] is True
+    before = len(engine.commands)
+    answer = await api.http.post(f"{ROLLOUTS}/{kind}", json={})
+    assert (answer.status_code, answer.json()["code"]) == (409, "command_refused")
+    assert f"flag {FLAG} is stopped (fire); end that first with: turnout flags restore" in answer.json()["detail"]
+    assert len(engine.commands) == before
+    assert (await api.http.post(f"{ROLLOUTS}/rollback", json={})).is_success
+    await api.http.post(f"/v1/flags/{FLAG}/restore", json={})
+    assert (await api.http.post(f"{ROLLOUTS}/{kind}", json={})).is_success
+
+
+async def test_a_stopped_flag_has_no_rollout_started(api: Api, engine: ScriptedEngine) -> None:
+    """The engine is not even asked to keep one for later."""
+    await api.http.post(f"/v1/flags/{FLAG}/stop", json={})
+    engine.error = Unavailable("it was asked")
+    answer = await api.http.post("/v1/rollouts", json={"spec": SPEC})
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert f"flag {FLAG} is stopped; end that first" in answer.json()["detail"]
+
+
 async def test_a_bad_spec_is_refused_at_the_door(api: Api) -> None:
     """Every fault with its path and remedy, a flag that is not there, and a candidate that is no variant."""
     bad = SPEC | {"strategy": {"kind": "gradul"}, "gate": []}

@@ -83,6 +83,18 @@ async def test_an_open_rollout_is_waited_for(stores: Stores, file: Path) -> None
     assert (await stores.flags.get("one")).flag.description == "changed"
 
 
+async def test_a_change_does_not_wait_for_the_next_try(stores: Stores, file: Path) -> None:
+    """What an open rollout keeps from being applied is tried now and then; an edit of the file meanwhile, at once."""
+    await applied(stores, a_flag(key="busy", variants={"old": 1, "new": 2}))
+    await stores.rollouts.open(a_rollout(flag="busy"))
+    watched = FlagFile(file, stores.flags, utc_now)
+    file.write_text("flags: {busy: {variants: {old: 1, new: 2}, stable: old, description: changed}}")
+    await watched.look()
+    file.write_text(ONE % "b")
+    await watched.look(again=False)
+    assert await served(stores, "one") == "b"
+
+
 async def test_it_goes_on_looking(stores: Stores, file: Path) -> None:
     """Run as a task it applies what appears later, and ends when it is cancelled."""
     task = asyncio.create_task(FlagFile(file, stores.flags, utc_now, interval=0.005).run())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api.harness import FLAG, FLAGS, Api, ScriptedEngine, eventually, running
+from tests.integration.stores.builders import a_rollout
 from turnout.adapters.settings import Token
 from turnout.domain.breaking import BreakerPolicy, BreakerReport, closed, opened, probing
 from turnout.domain.errors import Unavailable
@@ -84,6 +85,17 @@ async def test_breakers_are_shown_and_closed(api: Api, engine: ScriptedEngine) -
     assert (await api.http.get("/v1/breakers")).json()["breakers"][0]["blocking"] is False
 
 
+async def test_a_rollout_tells_of_a_breaker_that_keeps_users_from_its_candidate(api: Api) -> None:
+    """As long as it does; the share of a stage is not what users get then."""
+    await api.services.rollouts.open(a_rollout(flag=FLAG, candidate="lightrag", stable="perplexity"))
+    assert (await api.http.get(f"/v1/rollouts/{FLAG}")).json()["breakers"] == {}
+    breaker = opened(BreakerPolicy(), None, BreakerReport.model_validate(OPEN), api.services.clock())
+    await api.services.flags.switch(FLAG, "lightrag", breaker)
+    assert (await api.http.get(f"/v1/rollouts/{FLAG}")).json()["breakers"]["lightrag"]["circuit"] == "open"
+    await api.services.flags.switch(FLAG, "lightrag", closed(breaker, api.services.clock(), "well again", "bob"))
+    assert (await api.http.get(f"/v1/rollouts/{FLAG}")).json()["breakers"] == {}
+
+
 async def test_money_is_leased_settled_and_shown(api: Api, engine: ScriptedEngine) -> None:
     """In millionths; the alert is told once, when half of it is spent, and again when nothing is left."""
     path = f"/v1/budgets/{FLAG}/lightrag"
@@ -113,6 +125,45 @@ async def test_news_that_cannot_be_told_is_told_later(api: Api, engine: Scripted
     engine.error = None
     assert (await api.http.post(f"{path}/lease", json={"id": "b"})).json()["amount"] == 4_000_000
     await eventually(lambda: [notice.event for notice in engine.told], lambda seen: seen == ["budget_alert"])
+
+
+async def test_an_environment_gives_a_variant_its_budget(api: Api, engine: ScriptedEngine) -> None:
+    """Where the flag has none: it is shown, warned of once and settled like any; an amount of 0 pays nothing."""
+    path, limits = f"/v1/budgets/{FLAG}/perplexity", {"daily": 1_000_000, "alert_at": 0.5}
+    assert (await api.http.post(f"{path}/lease", json={"id": "a", "alert_at": 0.5})).status_code == 404
+    lease = (await api.http.post(f"{path}/lease", json={"id": "a", "needed": 700_000, **limits})).json()
+    assert (lease["amount"], lease["left"], lease["currency"]) == (700_000, 300_000, "USD")
+    body = {"settlements": [{"id": "a", "spent": 600_000}]}
+    assert (await api.http.post(f"{path}/settle", json=body)).json()["left"] == 400_000
+    await eventually(lambda: [notice.event for notice in engine.told], lambda seen: seen == ["budget_alert"])
+    for id in "bc":
+        assert (await api.http.post(f"{path}/lease", json={"id": id, **limits})).json()["amount"] == 10_000
+    shown = (await api.http.get("/v1/budgets")).json()["budgets"]
+    assert [(one["variant"], one["daily"], one["source"]) for one in shown] == [
+        ("lightrag", 10_000_000, "flag"),
+        ("perplexity", 1_000_000, "environment"),
+    ]
+    assert (shown[1]["spent"], shown[1]["leased"], shown[1]["alerted"]) == (600_000, 20_000, True)
+    assert (await api.http.post(f"{path}/lease", json={"id": "d", "daily": 0})).json()["amount"] == 0
+    await eventually(lambda: len(api.services.telling), lambda waiting: waiting == 0)
+    assert [notice.event for notice in engine.told] == ["budget_alert"]
+
+
+async def test_an_environment_never_raises_a_budget(api: Api, engine: ScriptedEngine) -> None:
+    """The lower amount and the lower threshold hold for whoever asks so; a lease is no larger than the flag allows."""
+    path = f"/v1/budgets/{FLAG}/lightrag"
+    more = {"id": "a", "daily": 90_000_000, "alert_at": 0.9, "wanted": 90_000_000}
+    assert (await api.http.post(f"{path}/lease", json=more)).json()["amount"] == 4_000_000
+    less = {"daily": 5_000_000, "alert_at": 0.1}
+    assert (await api.http.post(f"{path}/lease", json={"id": "b", **less})).json()["amount"] == 1_000_000
+    assert (await api.http.post(f"{path}/lease", json={"id": "c", **less})).json()["amount"] == 0
+    await api.http.post(f"{path}/settle", json={"settlements": [{"id": "b", "spent": 500_000}]})
+    await eventually(
+        lambda: {notice.event for notice in engine.told}, lambda seen: seen == {"budget_alert", "budget_exceeded"}
+    )
+    shown = (await api.http.get("/v1/budgets")).json()["budgets"][0]
+    assert (shown["daily"], shown["alert_at"], shown["source"]) == (5_000_000, 0.1, "environment")
+    assert (await api.http.post(f"{path}/lease", json={"id": "d"})).json()["amount"] == 4_000_000
 
 
 async def test_services_may_report_and_lease_and_nothing_more() -> None:

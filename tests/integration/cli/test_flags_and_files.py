@@ -189,6 +189,17 @@ def test_a_dry_run_shows_a_diff(applied: Turnout, files: Path) -> None:
     assert "dry-new" not in applied("flags", "list").out
 
 
+def test_explain_says_why_a_variable_overrides_nothing(applied: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variant or a flag that is not there is named with the nearest one, as in the log of a service."""
+    monkeypatch.setenv("TURNOUT_FLAG_ANSWER_ENGINE", "lihgtrag")
+    monkeypatch.setenv("TURNOUT_FLAG_ANSWR_ENGINE", "lightrag")
+    ran = applied("explain", "answer-engine", "-u", "u1")
+    assert ran.code == 0
+    assert "TURNOUT_FLAG_ANSWER_ENGINE: flag answer-engine has no such variant" in ran.err
+    assert "did you mean lightrag?" in ran.err
+    assert "TURNOUT_FLAG_ANSWR_ENGINE: names no flag" in ran.err
+
+
 def test_resolve_and_explain(applied: Turnout) -> None:
     """The variant with its value; explain adds the rule and the bucket; an unknown flag is not found."""
     assert applied("resolve", "answer-engine", "-u", "u1").out == 'perplexity  {"mode": "web"}\n'

@@ -1,7 +1,8 @@
 """``python -m tests.integration.client.spending URL FOLDER COUNT``: processes that spend a budget as fast as they can.
 
-Each keeps a file named by its number with what its calls have cost, written before the call is settled, and prints its
-process id. It ends when it has got no money for a while.
+The budget is that of their environment if it gives one, else the flag's. Each keeps a file named by its number with
+what its calls have cost, written before the call is settled, and prints its process id. It ends when it has got no
+money for a while.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from turnout.client.http import endpoint
 from turnout.client.leases import Leases
+from turnout.domain.bound import parse_bound
 
 FLAG, VARIANT = "answer-engine", "lightrag"
 ESTIMATE = 1000
@@ -22,7 +24,9 @@ QUIET_S = 1.3
 
 def spend(url: str, file: Path, journals: Path, seed: int) -> None:
     """Spend until there is nothing left."""
-    leases = Leases(endpoint(url, None, 10.0), lambda _: {"budgets": VARIANT}, journals)
+    published, bound = {"envVariant": VARIANT}, parse_bound("LIGHTRAG_", os.environ)
+    published |= {} if bound.daily_budget_usd is not None else {"budgets": VARIANT}
+    leases = Leases(endpoint(url, None, 10.0), lambda _: published, journals, lambda _: bound)
     leases.changed(frozenset({FLAG}))
     leases.prepare(FLAG, VARIANT, 10.0)
     costs, refused_at = random.Random(seed), time.monotonic()

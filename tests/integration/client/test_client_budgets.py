@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import pytest
 
 from tests.integration.api.harness import FLAG, FLAGS, Api, ScriptedEngine, eventually, running
 from tests.integration.client.conftest import Connect
+from tests.integration.client.controller import free_port
 from tests.integration.client.spending import ESTIMATE
-from turnout import Policy
+from turnout import Policy, Turnout
 from turnout.adapters.sql import open_stores
 from turnout.client.http import endpoint
 from turnout.client.leases import Leases
@@ -52,16 +55,18 @@ def spent_in(folder: Path) -> int:
     return sum(int(line) for file in folder.iterdir() for line in file.read_text().split())
 
 
-async def test_many_processes_never_spend_more_than_there_is(api: Api, tmp_path: Path) -> None:
+@pytest.mark.parametrize("environ", [{}, {"LIGHTRAG_DAILY_BUDGET_USD": "1"}], ids=["of the flag", "of the environment"])
+async def test_many_processes_never_spend_more_than_there_is(api: Api, tmp_path: Path, environ: dict[str, str]) -> None:
     """Twenty spend as fast as they can and one is killed: the sum stays within the budget, and what was leased and not
     used comes back, that of the killed one too. A call that it was about to pay for counts as spent.
     """
+    if environ:
+        await api.apply({FLAG: FLAGS[FLAG] | {"notify": [{"stdout": True}]}})
     folder = tmp_path / "spent"
     folder.mkdir()
     command = [sys.executable, "-m", "tests.integration.client.spending", api.url, str(folder), str(PROCESSES)]
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}, stdout=asyncio.subprocess.PIPE
-    )
+    environ = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", **environ}
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     victim = int((await process.stdout.readline()).split()[0])
     mine = folder / "0"
@@ -115,6 +120,64 @@ async def test_guarded_calls_are_paid_from_the_budget(api: Api, connect: Connect
     await asyncio.to_thread(client.close)
     spent = await budget(api)
     assert (spent["spent"], spent["leased"]) == (40_000, 0)
+
+
+async def test_services_share_the_budget_of_their_environment(
+    api: Api, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that are told of ten cents never spend more together, and people are warned once; without the controller what
+    is leased is spent, and then stable answers.
+    """
+    await api.apply(
+        {
+            FLAG: FLAGS[FLAG]
+            | {"env_prefix": "LIGHTRAG_", "serve": "lightrag", "rules": [], "notify": [{"stdout": True}]}
+        }
+    )
+    environ = {"LIGHTRAG_DAILY_BUDGET_USD": "0.10", "LIGHTRAG_BUDGET_ALERT_THRESHOLD": "0.3"}
+    clients = [
+        await asyncio.to_thread(connect, api.url, environ=environ, cache_dir=tmp_path / name) for name in ("a", "b")
+    ]
+    systems, paid = {"perplexity": _stable, "lightrag": _candidate}, 0
+    for client in clients:
+        client.guard(FLAG, Policy(estimate="0.01"))
+
+    async def called(client: Turnout) -> str:
+        return (await client.call(FLAG, "user-1", systems)).reason
+
+    for turn in range(4):
+        client = clients[turn % 2]
+        await eventually(partial(called, client), lambda reason: reason == "assigned")
+        paid += 1
+    monkeypatch.setattr(api.services.budgets, "lease", _away)
+    for client in clients:
+        while await called(client) == "assigned":
+            paid += 1
+        assert await called(client) == "budget_exceeded"
+    monkeypatch.undo()
+    await asyncio.gather(*(asyncio.to_thread(client.close) for client in clients))
+    assert 4 <= paid <= 10
+    after = await budget(api)
+    assert (after["spent"], after["leased"], after["source"]) == (paid * 10_000, 0, "environment")
+    engine = api.services.engine
+    assert isinstance(engine, ScriptedEngine)
+    await eventually(lambda: len(api.services.telling), lambda waiting: waiting == 0)
+    assert [notice.event for notice in engine.told].count("budget_alert") == 1
+
+
+async def test_a_budget_of_nothing_pays_nothing(api: Api, connect: Connect, tmp_path: Path) -> None:
+    """Also where the controller has not been heard, for the flags of a file."""
+    flags = {FLAG: FLAGS[FLAG] | {"env_prefix": "LIGHTRAG_", "serve": "lightrag", "rules": []}}
+    await api.apply(flags)
+    systems = {"perplexity": _stable, "lightrag": _candidate}
+    environ = {"LIGHTRAG_DAILY_BUDGET_USD": "0"}
+    file = tmp_path / "flags.json"
+    file.write_text(json.dumps({"flags": flags}))
+    alone = {"wait": 0, "flags_file": file, "cache_dir": None}
+    online = await asyncio.to_thread(connect, api.url, environ=environ)
+    offline = await asyncio.to_thread(connect, f"http://127.0.0.1:{free_port()}", environ=environ, **alone)
+    for client in (online, offline):
+        assert (await client.call(FLAG, "user-1", systems)).reason == "budget_exceeded"
 
 
 async def _stable() -> dict[str, Any]:

@@ -84,6 +84,26 @@ async def test_a_dear_call_gets_all_it_needs_or_nothing(stores: Stores) -> None:
     ]
 
 
+async def test_what_the_environment_allows_is_kept_with_the_day(stores: Stores) -> None:
+    """Of whoever asked last, also when nothing was left for them; accounts of other days are not among them."""
+
+    async def ask(id: str, daily: int | None, variant: str = "new") -> None:
+        request = LeaseRequest(id=id, daily=daily, alert_at=0.5)
+        await stores.budgets.lease("f", variant, BUDGET.model_copy(update={"daily": daily or 0}), request, NOW)
+
+    await ask("a", 0)
+    await ask("b", 7)
+    await ask("c", None, "other")
+    (found,) = await stores.budgets.limited(TODAY)
+    assert (found.flag, found.variant) == ("f", "new")
+    assert found.account == Account(day=TODAY, leased=7, daily=7, alert_at=0.5)
+    assert await stores.budgets.limited(TODAY + timedelta(days=1)) == []
+    await ask("d", 0)
+    assert (await account_of(stores)).daily == 0
+    await ask("e", None)
+    assert list(await stores.budgets.limited(TODAY)) == []
+
+
 async def test_what_people_were_told_is_kept(stores: Stores) -> None:
     """Once in the account, and once in the audit log."""
     told = Account(day=TODAY, alerted=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from tests.unit.cli.builders import view
 from turnout.cli.render.flags import serves
 from turnout.cli.render.guarding import BreakerView, BudgetView, breakers_table, budgets_table
+from turnout.cli.render.rollout import status_view
+from turnout.cli.render.words import moment
 from turnout.cli.session import plain
 from turnout.domain.breaking import BreakerPolicy, BreakerReport, closed, opened, probing
 from turnout.domain.flags import initial_traffic, parse_flags
@@ -33,6 +36,8 @@ def test_a_budget_is_a_row() -> None:
     text = plain(budgets_table([budget]))
     for word in ("lightrag", "2026-05-01 Europe/Berlin", "25.00 EUR", "20.50", "82 %", "0.25", "4.25"):
         assert word in text
+    given = budget.model_copy(update={"daily": 0, "left": 0, "source": "environment"})
+    assert "0.00 EUR (environment)" in plain(budgets_table([given]))
     assert "budgets: {variant" in plain(budgets_table([]))
 
 
@@ -53,6 +58,32 @@ def test_a_breaker_is_a_row() -> None:
     assert "half open" in lines[-2]
     assert "3 probes went well" in lines[-1]
     assert plain(breakers_table([])) == "no breaker has ever opened\n"
+
+
+def test_the_times_of_a_breaker_are_told_to_the_second() -> None:
+    """Breakers live for seconds."""
+    breaker = opened(BreakerPolicy(), None, REPORT, NOW)
+    text = plain(breakers_table([BreakerView(flag="f", variant="v", blocking=True, **dict(breaker))]))
+    assert moment(NOW) in text
+    assert moment(NOW + timedelta(seconds=30)) in text
+
+
+def test_status_says_whom_a_breaker_keeps_from_the_candidate() -> None:
+    """And until when; while it probes, which share of its traffic the candidate keeps."""
+    policy = BreakerPolicy()
+    first = opened(policy, None, REPORT, NOW)
+    text = plain(status_view(view(breakers={"lightrag": first}), NOW))
+    until = moment(NOW + timedelta(seconds=30))
+    assert f"breaker: everybody gets perplexity in place of lightrag until {until}; since {moment(NOW)}: 5 fail" in text
+    half = plain(status_view(view(breakers={"lightrag": probing(policy, first, NOW)}), NOW))
+    assert "breaker: all but probes, 5 % of its share, get perplexity in place of lightrag" in half
+    assert "breaker:" not in plain(status_view(view(), NOW))
+
+
+def test_status_says_that_the_flag_is_stopped() -> None:
+    """The share of the stage is what nobody gets then."""
+    text = plain(status_view(view(stopped=True), NOW))
+    assert "emergency stop: everybody gets perplexity; turnout flags restore answer-engine ends that" in text
 
 
 def test_a_flag_says_what_is_blocked() -> None:

@@ -312,6 +312,14 @@ def test_a_breaker_opens_at_once(service: Make, kind: str) -> None:
     assert made.guarding.circuits == {"errors engine/new": "open"}
 
 
+def test_a_candidate_that_fails_too_often_is_not_asked(service: Make) -> None:
+    """Also where no two calls in a row fail."""
+    made = service(Policy(errors=ErrorBreaker(min_success_rate=0.7, window=10, minimum=4)))
+    good, bad = {"old": answers("a"), "new": answers("b")}, {"old": answers("a"), "new": raises(ValueError())}
+    reasons = [made.call(systems).reason for systems in (good, bad, good, bad, good)]
+    assert reasons == ["assigned", "error_fallback", "assigned", "error_fallback", "breaker_open"]
+
+
 def test_a_breaker_recovers_by_probes(service: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the recovery time a few calls find out; a jump of the wall clock changes nothing."""
     now = [1000.0]

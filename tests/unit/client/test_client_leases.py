@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from json import dumps, loads
 from typing import Any, cast
@@ -13,6 +14,7 @@ import pytest
 
 from turnout.client.http import endpoint
 from turnout.client.leases import Leases
+from turnout.domain.bound import Bound
 
 PAIR = ("answer-engine", "lightrag")
 
@@ -132,6 +134,39 @@ def test_a_budget_that_is_gone_is_asked_for_no_more(bank: Bank) -> None:
     # Leases last for a fifth of a second here, so that others would have followed.
     eventually(lambda: len(bank.asked) >= before + 5)
     assert {one["of"] for one in bank.asked[before:]} == {"other"}
+    leases.close(5.0)
+
+
+def test_the_environment_gives_a_budget_or_lowers_it(bank: Bank) -> None:
+    """Of the variant that it is about, whether the flag has a budget of it or not; others are asked for as ever."""
+    published = {"budgets": "other", "envVariant": "lightrag"}
+    bound = Bound(daily_budget_usd=Decimal("2.50"), budget_alert_threshold=0.6)
+    leases = Leases(
+        endpoint(f"http://127.0.0.1:{bank.server_port}", None, 5.0), lambda _: published, None, lambda _: bound
+    )
+    leases.changed(frozenset({PAIR[0]}))
+    assert leases.prepare(*PAIR, 10.0)
+    assert [(one.get("daily"), one.get("alert_at")) for one in bank.asked[:1]] == [(2_500_000, 0.6)]
+    asked = len(bank.asked)
+    assert leases.prepare(PAIR[0], "other", 10.0)
+    eventually(lambda: any("daily" not in one for one in bank.asked[asked:]))
+    assert leases.wallet(PAIR[0], "perplexity") is None
+    leases.close(5.0)
+
+
+def test_an_alert_threshold_alone_makes_no_budget(bank: Bank) -> None:
+    """It goes along where the flag has one."""
+    published = {"envVariant": "lightrag"}
+    bound = Bound(budget_alert_threshold=0.6)
+    leases = Leases(
+        endpoint(f"http://127.0.0.1:{bank.server_port}", None, 5.0), lambda _: published, None, lambda _: bound
+    )
+    leases.changed(frozenset({PAIR[0]}))
+    assert leases.wallet(*PAIR) is None
+    published["budgets"] = "lightrag"
+    leases.changed(frozenset({PAIR[0]}))
+    assert leases.prepare(*PAIR, 10.0)
+    assert (bank.asked[0].get("daily"), bank.asked[0]["alert_at"]) == (None, 0.6)
     leases.close(5.0)
 
 

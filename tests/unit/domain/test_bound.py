@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from turnout.domain.bound import NOTHING, Bound, environment_name, parse_bound, read_bound
+from turnout.domain.budget import NO_LIMITS, Limits
 from turnout.domain.errors import InvalidInput
 
 EVERY = {
@@ -68,6 +69,7 @@ def test_empty_and_other_variables_say_nothing() -> None:
         ("AB_TEST_SAMPLE_SIZE", "many", "whole number"),
         ("DAILY_BUDGET_USD", "inf", "dollars"),
         ("DAILY_BUDGET_USD", "$5", "dollars"),
+        ("DAILY_BUDGET_USD", "1e10", "a thousand million"),
         ("BUDGET_ALERT_THRESHOLD", "80", "0.8 for 80 %"),
     ],
 )
@@ -111,3 +113,9 @@ def test_which_setting_decides() -> None:
 def test_the_name_of_a_flags_override() -> None:
     """Capitals, and _ for what a variable's name cannot hold."""
     assert environment_name("answer-engine.v2") == "TURNOUT_FLAG_ANSWER_ENGINE_V2"
+
+
+def test_the_limits_of_a_budget_are_exact() -> None:
+    """Dollars become millionths; nothing said is no limit, and 0 is one."""
+    assert parse_bound("LIGHTRAG_", EVERY).limits == Limits(daily=49_900_000, alert_at=0.8)
+    assert (NOTHING.limits, Bound(daily_budget_usd=Decimal(0)).limits.daily) == (NO_LIMITS, 0)

@@ -99,6 +99,7 @@ def test_a_flag_cannot_be_changed() -> None:
         ({"seed": "größe"}, "seed", "ASCII"),
         ({"seed": ""}, "seed", "ASCII"),
         ({"key": "other"}, "key", "stands above"),
+        ({"requires": {"answer-engine": "new"}}, "requires.answer-engine", "requires itself"),
         ({"enabled": "perhaps"}, "enabled", "boolean"),
         ({"rules": [{"name": "r", "if": True}]}, "rules[0]", "serves nothing"),
         ({"rules": [{"name": "r", "serve": "old"}]}, "rules[0].if", "is required"),

@@ -39,6 +39,7 @@ def told(document: dict[str, Any]) -> list[str]:
             {"strategy": {"kind": "canary", "percent": 5}},
             "strategy.percent: unknown field (got 5); did you mean percentage?",
         ),
+        ({"gates": ["good"]}, "gates[0]: is not a mapping (got 'good'); write its fields by name: {field: value}"),
         ({"max_attempts": 0}, "max_attempts: input should be greater than or equal to 1 (got 0)"),
         (
             {"deadline": 5},

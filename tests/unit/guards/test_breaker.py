@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from turnout.guards.breaker import Breaker, Change, Circuit, Permit, Recovery
-from turnout.guards.meters import ErrorMeter, QualityMeter
+from turnout.guards.meters import ErrorMeter, QualityMeter, SuccessMeter
 
 RECOVERY = Recovery(timeout=timedelta(seconds=10), probes=2, longest=timedelta(seconds=60), calm=timedelta(seconds=100))
 
@@ -167,6 +167,40 @@ def test_quality_forgets_what_is_older_than_its_window() -> None:
     assert bench.breaker.circuit is Circuit.OPEN
 
 
+@given(
+    st.lists(st.booleans(), max_size=60),
+    st.integers(1, 8),
+    st.integers(1, 12).flatmap(lambda window: st.tuples(st.just(window), st.integers(1, window))),
+    st.integers(0, 20).map(lambda twentieths: twentieths / 20),
+)
+def test_too_few_successes_open_it(calls: list[bool], row: int, sizes: tuple[int, int], least: float) -> None:
+    """As soon as the share of successes of the last calls is below the least, or too many failed in a row."""
+    window, minimum = sizes
+    bench, made = Bench(SuccessMeter(row, least, window, minimum)), list[bool]()
+    for good in calls:
+        made.append(good)
+        assert bench.call(good)
+        recent = made[-window:]
+        few = len(recent) >= minimum and sum(recent) / len(recent) < least
+        bad = few or (len(made) >= row and not any(made[-row:]))
+        assert bench.breaker.circuit is (Circuit.OPEN if bad else Circuit.CLOSED)
+        if bad:
+            return
+
+
+def test_too_few_successes_are_forgotten_when_it_closes() -> None:
+    """It says how many went well; probes close it, and then the window begins anew."""
+    bench = Bench(SuccessMeter(5, least=0.7, window=10, minimum=4))
+    for value in (1, 0, 1, 0):
+        bench.call(value)
+    assert bench.changes[-1].why == "2 of the last 4 calls went well, below 0.7 of them"
+    assert not bench.call(1)
+    bench.now = 10
+    assert [bench.call(1), bench.call(1)] == [True, True]
+    assert [bench.call(value) for value in (0, 0, 0)] == [True] * 3
+    assert bench.breaker.circuit is Circuit.CLOSED
+
+
 def test_by_hand() -> None:
     """It can be opened and closed from outside; closing a closed one is no change."""
     bench = Bench()
@@ -179,7 +213,13 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: ErrorMeter(0), lambda: QualityMeter(0.5, 10, 11), lambda: QualityMeter(0.5, 10, 0)]
+    "make",
+    [
+        lambda: ErrorMeter(0),
+        lambda: SuccessMeter(5, 0.9, 10, 11),
+        lambda: QualityMeter(0.5, 10, 11),
+        lambda: QualityMeter(0.5, 10, 0),
+    ],
 )
 def test_settings_that_cannot_work(make: object) -> None:
     """Are refused with their value."""

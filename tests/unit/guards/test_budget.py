@@ -11,7 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from turnout.domain.budget import Account, Budget, Lease, alarms, day_of, grant, leased, micros, money, settled
+from turnout.domain.budget import (
+    NO_LIMITS,
+    Account,
+    Budget,
+    Lease,
+    Limits,
+    alarms,
+    day_of,
+    grant,
+    leased,
+    micros,
+    money,
+    settled,
+    within,
+)
 from turnout.guards.wallet import Wallet
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -114,6 +128,36 @@ def test_the_warning_comes_once() -> None:
     assert not alarms(budget, Account(day=DAY, spent=micros("4.999999"), leased=micros(5)))
     assert alarms(budget, Account(day=DAY, spent=micros(5)))
     assert not alarms(budget, Account(day=DAY, spent=micros(5), alerted=True))
+
+
+def test_a_threshold_of_nothing_warns_of_the_first_money_spent() -> None:
+    """And a budget of nothing never warns: there is nothing to spend."""
+    budget = Budget(daily=10).model_copy(update={"alert_at": 0.0})
+    assert [alarms(budget, Account(day=DAY, spent=spent)) for spent in (0, 1)] == [False, True]
+    assert not alarms(budget.model_copy(update={"daily": 0}), Account(day=DAY, spent=1))
+
+
+@given(st.integers(1, 10**9), st.none() | st.integers(0, 10**9), st.none() | st.floats(0, 1))
+def test_the_environment_only_ever_lowers_a_budget(daily: int, limit: int | None, alert_at: float | None) -> None:
+    """The lower amount and the lower threshold hold; currency, day and leases stay those of the flag."""
+    own = Budget(daily=money(daily).replace(",", ""), currency="EUR", timezone="Asia/Kolkata", lease="0.5")
+    held = within(own, Limits(daily=limit, alert_at=alert_at))
+    assert held is not None
+    assert held.daily == (daily if limit is None else min(daily, limit))
+    assert held.alert_at == (own.alert_at if alert_at is None else min(own.alert_at, alert_at))
+    assert held.model_copy(update={"daily": own.daily, "alert_at": own.alert_at}) == own
+    assert within(own, NO_LIMITS) == own
+
+
+def test_without_a_budget_of_the_flag_the_environment_gives_it() -> None:
+    """In dollars, by the day of UTC; nothing pays nothing, and a threshold alone is no budget."""
+    given = within(None, Limits(daily=micros(50), alert_at=0.95))
+    assert given == Budget.model_validate({"daily": 50, "currency": "USD", "timezone": "UTC", "alert_at": 0.95})
+    assert given.largest_lease == micros("0.5")
+    nothing = within(None, Limits(daily=0))
+    assert nothing is not None
+    assert (grant(nothing, Account(day=DAY), micros(1)), nothing.alert_at) == (0, 0.8)
+    assert within(None, Limits(alert_at=0.5)) is None
 
 
 steps = st.lists(st.tuples(st.sampled_from(["lease", "call", "settle", "die"]), st.integers(0, 3), st.integers(1, 5)))

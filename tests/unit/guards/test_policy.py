@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from turnout.domain.bound import NOTHING, parse_bound
 from turnout.guards.policy import ErrorBreaker, Policy, QualityBreaker, configured
 
@@ -40,3 +42,18 @@ def test_a_quality_threshold_makes_a_breaker() -> None:
     """Or moves the one that there is."""
     assert told(Policy(), QUALITY_THRESHOLD="0.7").quality == QualityBreaker(threshold=0.7)
     assert told(Policy(quality=QUALITY), QUALITY_THRESHOLD="0.7").quality == QualityBreaker(threshold=0.7, window=30)
+
+
+def test_a_least_success_rate_makes_a_breaker() -> None:
+    """Or is added to the one that there is, unless breakers are switched off."""
+    assert told(Policy(errors=None), MIN_SUCCESS_RATE="0.95").errors == ErrorBreaker(min_success_rate=0.95)
+    wide = ErrorBreaker(failure_threshold=9, min_success_rate=0.5, window=200)
+    changed = wide.model_copy(update={"min_success_rate": 0.95})
+    assert told(Policy(errors=wide), MIN_SUCCESS_RATE="0.95").errors == changed
+    assert told(Policy(), MIN_SUCCESS_RATE="0.95", CIRCUIT_BREAKER_ENABLED="false").errors is None
+
+
+def test_a_breaker_that_never_has_enough_is_refused() -> None:
+    """More calls than the window holds would never be there."""
+    with pytest.raises(ValueError, match=r"minimum \(30\) is above window \(10\)"):
+        ErrorBreaker(min_success_rate=0.9, window=10, minimum=30)

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from turnout.domain.breaking import BreakerKind
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.flags import Flag, Segment, Traffic
 from turnout.domain.snapshot import PublishedFlag
@@ -61,6 +62,11 @@ units: st.SearchStrategy[str | None] = st.one_of(
 
 
 percentages = st.sampled_from([0, 0.001, 5, 50, 99.999, 100])
+probe_shares = st.sampled_from([0, 1, 5_000, 50_000, TOTAL])
+"""What a blocked variant keeps: nothing while its breaker is open, its probes while it is half open."""
+
+kinds: st.SearchStrategy[BreakerKind] = st.sampled_from(("errors", "quality"))
+
 _two_sides = (st.sampled_from([0, 25, 33.333]), st.sampled_from([50, 80.5, 100]))
 
 
@@ -84,7 +90,7 @@ def rules(draw: st.DrawFn, number: int) -> dict[str, Any]:
 
 @st.composite
 def published_flags(draw: st.DrawFn) -> PublishedFlag:
-    """A flag with up to three rules, up to two segments, and random traffic."""
+    """A flag with up to three rules, up to two segments, random traffic, and perhaps breakers, open or half open."""
     flag = Flag.model_validate(
         {
             "key": "engine",
@@ -105,4 +111,7 @@ def published_flags(draw: st.DrawFn) -> PublishedFlag:
     )
     exposed = draw(st.just(TOTAL) | st.integers(1, TOTAL))
     traffic = Traffic(stable=flag.stable, weights=draw(weights()), segments=segments, exposed=exposed)
-    return PublishedFlag(definition=flag, traffic=traffic, stopped=draw(st.integers(0, 9)) == 0)
+    kept = draw(st.dictionaries(st.sampled_from(VARIANTS), probe_shares, max_size=2))
+    by: BreakerKind | None = draw(kinds) if kept else None
+    stopped = draw(st.integers(0, 9)) == 0
+    return PublishedFlag(definition=flag, traffic=traffic, stopped=stopped, blocked=kept, blocked_by=by)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from turnout.adapters import budget_rules as rules
@@ -38,6 +39,7 @@ class SqlBudgetStore:
             given, after = rules.granted(budget, account, request, at)
             if given.lease.amount:
                 await of.keep(given.lease)
+            if after != account:
                 await of.save(after)
         return given
 
@@ -74,6 +76,17 @@ class SqlBudgetStore:
                 for one in days
             ]
 
+    async def limited(self, day: date) -> Sequence[Spending]:
+        """See `BudgetStore.limited`."""
+        query = select(_ACCOUNTS).where((_ACCOUNTS.c.day == day) & _ACCOUNTS.c.daily.is_not(None))
+        async with self._database.reading() as connection:
+            rows = await connection.execute(query.order_by(_ACCOUNTS.c.flag, _ACCOUNTS.c.variant))
+            return [Spending(flag=row.flag, variant=row.variant, account=_account(row)) for row in rows]
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account.model_validate({name: getattr(row, name) for name in Account.model_fields})
+
 
 class _Of:
     """The account and the leases of one variant, in one transaction."""
@@ -95,9 +108,7 @@ class _Of:
     async def read(self, day: date, *, lock: bool = False) -> Account:
         query = select(_ACCOUNTS).where(self._mine & (_ACCOUNTS.c.day == day))
         row = (await self._connection.execute(query.with_for_update() if lock else query)).first()
-        if row is None:
-            return Account(day=day)
-        return Account(day=day, spent=row.spent, leased=row.leased, alerted=row.alerted, exhausted=row.exhausted)
+        return Account(day=day) if row is None else _account(row)
 
     async def save(self, account: Account) -> None:
         values = account.model_dump(exclude={"day"})

@@ -269,7 +269,8 @@ units = Table(
     sqlite_with_rowid=False,
 )
 
-# What a day's budget has come to, in millionths. Whoever leases or settles holds the lock of the row.
+# What a day's budget has come to, in millionths. Whoever leases or settles holds the lock of the row. ``daily`` and
+# ``alert_at`` are those of the environment of whoever leased last, null where it gives none.
 budget_accounts = Table(
     "budget_accounts",
     metadata,
@@ -280,6 +281,8 @@ budget_accounts = Table(
     Column("leased", BigInteger, nullable=False),
     Column("alerted", Boolean, nullable=False),
     Column("exhausted", Boolean, nullable=False),
+    Column("daily", BigInteger),
+    Column("alert_at", Double),
 )
 
 # One that is not settled, ``spent`` being null, counts as spent, even when it is over.

@@ -102,7 +102,10 @@ def _attribute(text: str) -> tuple[str, object]:
 def _snapshot(session: Session, flags: str | None) -> Snapshot:
     file = read_flag_file(flags)
     with session.api() as api:
-        return compile_document(cast("dict[str, object]", api.get("/v1/snapshot")), os.environ, file)
+        snapshot = compile_document(cast("dict[str, object]", api.get("/v1/snapshot")), os.environ, file)
+    for fault in snapshot.faults:
+        session.note(f"environment: {fault}")
+    return snapshot
 
 
 def _tell(session: Session, resolution: Resolution, data: object, text: RenderableType) -> ExitCode:

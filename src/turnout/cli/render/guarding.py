@@ -9,7 +9,7 @@ from pydantic import AwareDatetime
 from rich.console import RenderableType
 from rich.text import Text
 
-from turnout.cli.render.words import minute, percent, table
+from turnout.cli.render.words import minute, moment, percent, table
 from turnout.domain.breaking import SharedBreaker
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.budget import money
@@ -30,6 +30,7 @@ class BudgetView(Frozen):
     leased: int
     left: int
     alert_at: float
+    source: str = "flag"
 
 
 class BreakerView(SharedBreaker):
@@ -53,8 +54,8 @@ def breakers_table(breakers: Sequence[BreakerView]) -> RenderableType:
             one.variant,
             Text(one.circuit.replace("_", " "), style=style),
             probes if one.blocking else "as its traffic says",
-            minute(one.at),
-            minute(one.until) if one.until else "",
+            moment(one.at),
+            moment(one.until) if one.until else "",
             one.actor,
             one.why,
         )
@@ -68,13 +69,14 @@ def budgets_table(budgets: Sequence[BudgetView]) -> RenderableType:
     columns = ("flag", "variant", "day", "daily", "spent", "", "leased", "left", "resets")
     grid = table(*columns, right=("daily", "spent", "", "leased", "left"))
     for one in budgets:
-        used = one.spent / one.daily
+        used = one.spent / one.daily if one.daily else 1.0
+        given = f"{money(one.daily)} {one.currency}"
         style = "bold red" if not one.left else "yellow" if used >= one.alert_at else ""
         grid.add_row(
             one.flag,
             one.variant,
             f"{one.day} {one.timezone}",
-            f"{money(one.daily)} {one.currency}",
+            given if one.source == "flag" else f"{given} ({one.source})",
             money(one.spent),
             Text(percent(used), style=style),
             money(one.leased),

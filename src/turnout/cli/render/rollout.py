@@ -27,6 +27,8 @@ from turnout.cli.render.words import (
     table,
 )
 from turnout.cli.views import RolloutView
+from turnout.domain.breaking import SharedBreaker
+from turnout.domain.bucketing import TOTAL
 from turnout.domain.rollout import State
 from turnout.domain.verdicts import Verdict
 from turnout.ports import RolloutRecord
@@ -39,6 +41,10 @@ def status_view(view: RolloutView, now: datetime) -> RenderableType:
     parts: list[RenderableType] = [title(view), sentence(view, now)]
     if not view.state.ended and view.plan is not None:
         parts.append(Text(progress(view)))
+    if view.stopped:
+        stop = f"emergency stop: everybody gets {view.stable}; turnout flags restore {view.flag} ends that"
+        parts.append(Text(stop, "bold red"))
+    parts += [Text(f"breaker: {_blocked(name, one, view.stable)}", "bold red") for name, one in view.breakers.items()]
     if view.checks:
         at = f" at {moment(view.checked_at)}" if view.checked_at else ""
         parts += [Text(), Text(f"checks{at}:"), checks_table(view.checks), Text()]
@@ -48,6 +54,16 @@ def status_view(view: RolloutView, now: datetime) -> RenderableType:
     if not view.live and not view.state.ended:
         parts.append(Text("note: no worker answered; this is what the database knows", style="yellow"))
     return Group(*parts)
+
+
+def _blocked(variant: str, breaker: SharedBreaker, stable: str) -> str:
+    """Whom a breaker that is not closed keeps from ``variant``, until when, and why."""
+    if breaker.circuit == "half_open":
+        whom = f"all but probes, {percent(breaker.probe / TOTAL)} of its share, get {stable} in place of {variant}"
+    else:
+        until = f" until {moment(breaker.until)}" if breaker.until is not None else ""
+        whom = f"everybody gets {stable} in place of {variant}{until}"
+    return f"{whom}; since {moment(breaker.at)}: {breaker.why}"
 
 
 def title(view: RolloutView) -> Text:
