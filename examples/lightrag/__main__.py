@@ -29,6 +29,8 @@ _TURNOUT: Final = "http://127.0.0.1:8080"
 _PATIENCE_S: Final = 180.0
 _LOOK_S: Final = 0.2
 _FEWEST: Final = 500
+_KEEP_ALIVE_S: Final = 75
+"""Longer than most clients and proxies keep an idle connection, so that it is not this side that closes it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +57,8 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
     with socket.create_server((settings.host, options.port)) as listening, Turnout(options.url) as turnout:
         url = "http://{}:{}".format(*listening.getsockname()[:2])
         print(json.dumps({"url": url}) if options.output == "json" else f"listening at {url}", flush=True)
-        config = uvicorn.Config(create_app(settings, turnout), log_level="warning")
+        app = create_app(settings, turnout)
+        config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=_KEEP_ALIVE_S)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
 

@@ -21,6 +21,9 @@ _QUICK: Final[Mapping[str, object]] = {
 }
 """What times become, and how much worse an arm of a test may be: what a few hundred people can tell."""
 
+_LEAST: Final[Mapping[str, float]] = {"success_rate": 0.8, "quality_score": 0.65}
+"""The least of a quick gate."""
+
 _SAMPLE: Final[Mapping[str, int]] = {"ab_test": 300, "multivariate": 450}
 """People in a quick test."""
 
@@ -48,8 +51,14 @@ def spec_of(pattern: Pattern, service: str, *, quick: bool = False) -> dict[str,
         return spec
     if pattern in _SAMPLE:
         strategy["minimum_sample_size"] = _SAMPLE[pattern]
-    gates = [gate | {"min_samples": 20, "min_units": 10} for gate in spec.get("gates", ())]
+    gates = [gate | _provable(gate) for gate in spec.get("gates", ())]
     return spec | {"strategy": _quickened(strategy), "gates": gates, "check_every": "1s", "deadline": "2m"}
+
+
+def _provable(gate: Mapping[str, object]) -> dict[str, object]:
+    """What a few dozen people can show of ``gate``: a lower limit, from fewer of them."""
+    least = {"min": _LEAST[str(gate["metric"])]} if "min" in gate else {}
+    return {"min_samples": 20, "min_units": 10, **least}
 
 
 def _quickened(part: Any) -> Any:

@@ -204,12 +204,18 @@ def test_a_pattern_can_be_started(pattern: Pattern, quick: bool) -> None:
     assert [stage.name for stage in compile_plan(spec, UNKNOWN_STABLE).stages] == STAGES[pattern]
 
 
+def alone(tmp_path: Path, pattern: Pattern) -> Turnout:
+    """A client whose flags are a file, those of ``pattern``; no controller is there, and so no budget."""
+    file, document = tmp_path / "flags.yaml", flags_of(pattern)
+    del document["flags"][FLAG]["budgets"]
+    file.write_text(yaml.safe_dump(document))
+    return Turnout("http://127.0.0.1:9", cache_dir=None, wait=0, flags_file=file)
+
+
 async def asked(tmp_path: Path, pattern: Pattern, number: int) -> Shown:
-    """What a person is shown of an answer where the flags of ``pattern`` are a file, and no controller is there."""
-    file = tmp_path / "flags.yaml"
-    file.write_text(yaml.safe_dump(flags_of(pattern)))
+    """What a person is shown of an answer."""
     settings = Settings()
-    with Turnout("http://127.0.0.1:9", cache_dir=None, wait=0, flags_file=file) as turnout:
+    with alone(tmp_path, pattern) as turnout:
         async with opened(settings) as systems:
             return await Clinic(turnout, systems, settings).ask(f"person-{number}", QUESTION, about(number))
 
@@ -229,11 +235,8 @@ async def test_toggles_decide_what_is_shown(tmp_path: Path) -> None:
 
 async def test_an_answer_can_be_rated_once(tmp_path: Path) -> None:
     """By the id that came with it; what Perplexity said in LightRAG's place cannot."""
-    file = tmp_path / "flags.yaml"
-    file.write_text(yaml.safe_dump(flags_of("toggles")))
-    settings = Settings()
-    with Turnout("http://127.0.0.1:9", cache_dir=None, wait=0, flags_file=file) as turnout:
-        clinic = Clinic(turnout, {"perplexity": local_systems()["perplexity"], "lightrag": failing}, settings)
+    with alone(tmp_path, "toggles") as turnout:
+        clinic = Clinic(turnout, {"perplexity": local_systems()["perplexity"], "lightrag": failing}, Settings())
         fallen = await clinic.ask("person-0", QUESTION, about(0))
         shown = await clinic.ask("person-1", QUESTION, {"role": "clinician"})
         assert (fallen.served_by, fallen.reason) == ("perplexity", "error_fallback")
