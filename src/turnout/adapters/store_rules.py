@@ -199,6 +199,7 @@ def published(decision: Decision, flag: FlagRecord | None, rollout: RolloutRecor
         segments=decision.segments,
         shadow=decision.shadow,
         exposed=decision.exposed,
+        test=decision.test,
         generation=decision.generation,
         rollout_id=rollout.id,
     )

@@ -11,14 +11,15 @@ With the prefix ``LIGHTRAG_``:
 ``LIGHTRAG_CIRCUIT_BREAKER_ENABLED``         whether guarded calls have a breaker
 ``…_CIRCUIT_BREAKER_FAILURE_THRESHOLD``      failures in a row that open it
 ``…_CIRCUIT_BREAKER_TIMEOUT_SECONDS``        how long it stays open
-``LIGHTRAG_AB_TEST_ENABLED``                 whether outcomes belong to a test
+``LIGHTRAG_AB_TEST_ENABLED``                 ``false``: its units take no part in a test of the flag
 ``LIGHTRAG_AB_TEST_NAME``                    the test's name
 ``LIGHTRAG_AB_TEST_SAMPLE_SIZE``             units that it needs
 ``LIGHTRAG_DAILY_BUDGET_USD``                what the variant may cost in a day
 ``LIGHTRAG_BUDGET_ALERT_THRESHOLD``          the share of the budget at which people are told, 0 to 1
 ===========================================  ========================================================================
 
-The first three decide evaluations of the process that has them; the others are for guarded calls. A variable that is
+The first three decide evaluations of the process that has them, and so does ``AB_TEST_ENABLED`` those of a test; the
+others are for guarded calls. A variable that is
 empty counts as not set.
 """
 

@@ -234,7 +234,8 @@ class Traffic(Frozen):
     The first of ``segments`` whose condition holds gives the weights, otherwise ``weights`` does. Candidate first:
     nobody loses the candidate when a segment's share, or the share of all, grows.
     Only ``exposed`` units in 100000, drawn by a hash of their own, are in a test at all; the others get stable.
-    ``shadow`` is served to nobody. ``generation`` grows with every change; ``rollout_id`` names the rollout that made
+    ``test`` tells that the weights are those of an A/B or multivariate test that goes on. ``shadow`` is served to
+    nobody. ``generation`` grows with every change; ``rollout_id`` names the rollout that made
     it.
     """
 
@@ -243,6 +244,7 @@ class Traffic(Frozen):
     segments: tuple[Segment, ...] = ()
     shadow: Shadow | None = None
     exposed: Annotated[int, Field(strict=True, ge=1, le=TOTAL)] = TOTAL
+    test: bool = False
     generation: int = Field(default=1, ge=1)
     rollout_id: str | None = None
 

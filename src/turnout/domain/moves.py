@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from turnout.domain import adjusting
@@ -47,6 +47,7 @@ class Move:
     segments: tuple[Segment, ...] = ()
     shadow: Shadow | None = None
     exposed: int = TOTAL
+    test: bool = False
     new_stable: str | None = None
 
 
@@ -82,7 +83,7 @@ def complete(plan: Plan, state: RolloutState, cause: Cause) -> Step:
             everybody_over = Move({plan.candidate: TOTAL, plan.stable: 0}, 1.0, new_stable=plan.candidate)
             return publish(plan, state, "adopted", cause, everybody_over)
         case "stay":
-            return publish(plan, state, "settled", cause, traffic_of(plan, state))
+            return publish(plan, state, "settled", cause, replace(traffic_of(plan, state), test=False))
         case "return":
             return publish(plan, state, "returned", cause, everybody_back(plan))
 
@@ -91,7 +92,7 @@ def traffic_of(plan: Plan, state: RolloutState) -> Move:
     """The traffic of the present stage, with the shares that were changed by hand."""
     stage = adjusting.staged(plan, state.stage, state.adjusted)
     share = stage.watched.get(plan.candidate, 0) / TOTAL
-    return Move(stage.weights, share, stage.segments, stage.shadow, stage.exposed)
+    return Move(stage.weights, share, stage.segments, stage.shadow, stage.exposed, stage.test)
 
 
 def everybody_back(plan: Plan) -> Move:
@@ -152,6 +153,7 @@ def note(
         segments=move.segments if move else (),
         shadow=move.shadow if move else None,
         exposed=move.exposed if move else TOTAL,
+        test=move.test if move else False,
         generation=state.generation,
         new_stable=move.new_stable if move else None,
         passed=state.passed if kind == "settled" else None,

@@ -281,6 +281,11 @@ class Stage(Frozen):
     preview: Preview | None = None
 
     @property
+    def test(self) -> bool:
+        """Whether its traffic is that of an A/B or multivariate test."""
+        return any(gate.experiment is not None for gate in self.gates)
+
+    @property
     def watched(self) -> dict[str, int]:
         """The weights of the users whose outcomes are asked about."""
         return next((segment.weights for segment in self.segments if segment.name == self.focus), self.weights)

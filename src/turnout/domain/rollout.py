@@ -161,11 +161,11 @@ class Decision(Frozen):
     """One thing a rollout did, and why; kept for ever.
 
     ``seq`` numbers the decisions of one rollout from 1 and makes recording idempotent. ``weights`` is set when
-    traffic changes; it is published with ``segments``, ``shadow`` and ``exposed`` under ``generation``. ``new_stable``
-    is set when the candidate becomes the flag's stable variant. ``state``, ``stage`` and ``share`` (0..1) describe the
-    rollout after the decision. ``overrode`` is what forbade the move at that time, when somebody with the role for it
-    moved all the same. ``passed`` is the weight up to which gates have passed by part, set when the traffic of parts
-    stays.
+    traffic changes; it is published with ``segments``, ``shadow``, ``exposed`` and ``test`` under ``generation``.
+    ``new_stable`` is set when the candidate becomes the flag's stable variant. ``state``, ``stage`` and ``share``
+    (0..1) describe the rollout after the decision. ``overrode`` is what forbade the move at that time, when somebody
+    with the role for it moved all the same. ``passed`` is the weight up to which gates have passed by part, set when
+    the traffic of parts stays.
     """
 
     rollout_id: str
@@ -186,6 +186,7 @@ class Decision(Frozen):
     segments: tuple[Segment, ...] = ()
     shadow: Shadow | None = None
     exposed: int = TOTAL
+    test: bool = False
     generation: int = 0
     new_stable: str | None = None
     overrode: Closed | None = None

@@ -108,6 +108,7 @@ def definition(published: PublishedFlag, others: Mapping[str, Definition | None]
     """One flag as a flagd definition. ``others`` has those of the flags that it requires.
 
     Its metadata: ``generation``, ``stable``, ``rollout`` (the id, if one made the traffic), ``stopped`` (only if so),
+    ``test`` (true, only while the traffic is that of an A/B or multivariate test),
     ``requires``, ``rules`` and ``segments`` (names in the order of the targeting, comma-separated; only if there are
     any), ``holdout`` and ``layer`` (names, likewise), ``exposure`` (``test``, where one leaves units out), ``shadow``,
     ``shadowSample`` and ``shadowSeed`` (the variant that answers in the background for so many units in 100000, drawn
@@ -262,6 +263,8 @@ def _metadata(published: PublishedFlag) -> dict[str, JsonValue]:
         metadata[kind] = EXPOSURE if kind == "exposure" else condition.seed.split(":")[1]
     if traffic.segments:
         metadata["segments"] = ",".join(segment.name for segment in traffic.segments)
+    if traffic.test:
+        metadata["test"] = True
     return metadata | _breakers(published) | _shadow(published)
 
 

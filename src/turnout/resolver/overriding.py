@@ -2,7 +2,8 @@
 
 ``TURNOUT_FLAG_<KEY>=variant`` names a flag's variant. The settings under a flag's ``env_prefix``, which its metadata
 tells, stop it, switch it off or give its variant to a percentage (see `turnout.domain.bound`). All of them decide for
-everybody, above what is published, but below the published emergency stop.
+everybody, above what is published, but below the published emergency stop. ``AB_TEST_ENABLED=false`` decides for those
+alone whom the traffic of a test would draw.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def overridden(plan: DocumentPlan, environ: Mapping[str, str]) -> tuple[Document
         bound, faults = read_bound(prefix, environ) if (prefix := _text(flag, "envPrefix")) else (NOTHING, ())
         problems += faults
         named = _named(flag, environ, unclear, problems)
-        flags.append(replace(flag, bound=bound, override=_override(flag, bound, named)))
+        override = _override(flag, bound, named)
+        flags.append(replace(flag, bound=bound, override=override, instead=None if override else _no_test(flag, bound)))
     return replace(plan, flags=tuple(flags)), tuple(problems)
 
 
@@ -42,6 +44,13 @@ def _override(flag: FlagPlan, bound: Bound, named: Override | None) -> Override 
     if decides == "rollout_percentage":
         value, served = f"{bound.rollout_percentage}", _exposure(flag, bound)
     return Override(f"{_text(flag, 'envPrefix')}{decides.upper()}", value, served)
+
+
+def _no_test(flag: FlagPlan, bound: Bound) -> Override | None:
+    """Stable for the units of a test that takes place without this process."""
+    if bound.ab_test_enabled is not False or flag.metadata.get("test") is not True:
+        return None
+    return Override(f"{_text(flag, 'envPrefix')}AB_TEST_ENABLED", "false", Fixed(_text(flag, "stable")))
 
 
 def _exposure(flag: FlagPlan, bound: Bound) -> Served:

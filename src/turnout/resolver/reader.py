@@ -66,7 +66,8 @@ class Override:
 class FlagPlan:
     """One flag: the first branch whose condition holds decides, then ``rest``; no ``rest`` means no targeting.
 
-    ``bound`` and ``override`` are what the environment says of it; ``from_file`` tells that it is a flag file's.
+    ``bound`` and ``override`` are what the environment says of it, ``instead`` what it says in place of ``rest`` alone;
+    ``from_file`` tells that it is a flag file's.
     """
 
     key: str
@@ -78,6 +79,7 @@ class FlagPlan:
     metadata: Metadata
     bound: Bound = NOTHING
     override: Override | None = None
+    instead: Override | None = None
     from_file: bool = False
 
     @property

@@ -120,7 +120,8 @@ class _CompiledFlag:
         self._blocked: Final = _blocked(plan.metadata.get("breaker"))
         self._conditions: Final = [compile_condition(branch.condition, plan.key) for branch in plan.branches]
         self._published: Final = self._compile()
-        self.evaluate: Final = self._published if self._override is None else self._overriding(self._override)
+        own = self._published if plan.instead is None else self._compile(plan.instead)
+        self.evaluate: Final = own if self._override is None else self._overriding(self._override)
 
     def published(self, unit: str | None, attributes: Attributes) -> Resolution:
         """The answer without the environment; never raises."""
@@ -144,7 +145,7 @@ class _CompiledFlag:
         if names := _names(self.plan.metadata.get("blocked")):
             says = f"{self.plan.metadata.get('stable')} instead of {', '.join(sorted(names))}"
             yield Contender("breaker", says, decided=found.source == "breaker")
-        override = self.plan.override
+        override = self.plan.override or self.plan.instead
         said = f"{override.variable}={override.value}" if override else None
         yield Contender("environment", said, decided=found.source == "environment")
         beaten = found.source in {"stopped", "breaker", "environment"}
@@ -169,6 +170,8 @@ class _CompiledFlag:
             if holds(unit, attributes):
                 return self._explanation(resolution, branch.kind, branch.name, passed, branch.served, unit)
             passed.append(f"prerequisite:{branch.name}" if branch.kind == "prerequisite" else branch.name)
+        if (instead := self.plan.instead) is not None:
+            return self._explanation(resolution, "environment", instead.variable, passed, instead.served, unit)
         return self._explanation(resolution, "traffic", None, passed, self.plan.rest, unit)
 
     def failure(self, unit: str | None, error: Exception) -> Resolution:
@@ -195,19 +198,25 @@ class _CompiledFlag:
         self._blocked[_ENV] = frozenset(place for place, (name, _) in enumerate(served.arms) if name in names)
         return self._serving(replace(served, arms=arms), _ENV)
 
-    def _compile(self) -> Evaluate:
+    def _compile(self, instead: Override | None = None) -> Evaluate:
+        """The published flag, with what the environment says in place of its traffic."""
         plan = self.plan
         if not plan.enabled:
             return _always(self._answer(None, "DISABLED", "disabled"))
         if plan.rest is None:
             blocked = "breaker" if 0 in self._blocked.get("traffic", ()) else "static"
             return _always(self._answer(plan.default, "STATIC", "stopped" if self.plan.stopped else blocked))
-        rest = self._serving(plan.rest, "traffic")
+        rest = self._serving(plan.rest, "traffic") if instead is None else self._instead(instead)
         branches = [
             (holds, self._serving(branch.served, f"{branch.kind}:{branch.name}"))
             for branch, holds in zip(plan.branches, self._conditions, strict=True)
         ]
         return _first_match(branches, rest) if branches else rest
+
+    def _instead(self, instead: Override) -> Evaluate:
+        served = instead.served
+        found = self._outcome(served.variant if isinstance(served, Fixed) else None, _ENV)
+        return _always(found._replace(metadata={**found.metadata, "environment": instead.variable}))
 
     def _serving(self, served: Served, decided_by: str) -> Evaluate:
         blocked = self._blocked.get(decided_by, frozenset())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,29 @@ from turnout import Policy, Turnout
 from turnout.adapters.settings import Token
 from turnout.adapters.sql import open_stores
 from turnout.client.sender import Sender
+from turnout.domain import machine
 from turnout.domain.outcomes import Outcome
 from turnout.domain.plan import Bounds
+from turnout.domain.rollout import RolloutState
+from turnout.ports import Stores
+from turnout.strategies import compile_plan, parse_spec
 
 USERS = [f"user-{number}" for number in range(200)]
 
 
 @pytest.fixture
-async def api(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Api]:
-    """A running API with a few flags."""
+async def stores(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Stores]:
+    """The stores of a fresh database."""
     file = tmp_path / "turnout.db"
     shutil.copy(sqlite_template, file)
-    async with open_stores(f"sqlite+aiosqlite:///{file}") as stores, running(stores) as served:
+    async with open_stores(f"sqlite+aiosqlite:///{file}") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def api(stores: Stores) -> AsyncIterator[Api]:
+    """A running API with a few flags."""
+    async with running(stores) as served:
         await served.apply()
         yield served
 
@@ -48,6 +60,30 @@ async def test_everybody_gets_what_ofrep_says(api: Api, connect: Connect) -> Non
                 remote["reason"],
                 remote["metadata"]["generation"],
             )
+
+
+async def test_a_process_takes_no_part_in_a_test(stores: Stores, connect: Connect) -> None:
+    """Where its environment says so its users get stable, alike in the client and over OFREP; others go on."""
+    environ, now = {"LIGHTRAG_AB_TEST_ENABLED": "false"}, datetime.now(UTC)
+    test = {"kind": "ab_test", "metrics": ["success_rate"], "minimum_sample_size": 100}
+    plan = compile_plan(parse_spec({"flag": FLAG, "candidate": "lightrag", "strategy": test}), "perplexity")
+    async with running(stores, environ=environ) as served:
+        await served.apply({FLAG: FLAGS[FLAG] | {"env_prefix": "LIGHTRAG_"}})
+        await stores.rollouts.open(a_rollout(flag=FLAG, candidate="lightrag", stable="perplexity", plan=plan))
+        began = machine.begin(plan, RolloutState(rollout_id="r1", started_by="ann", generation=1), now)
+        await stores.rollouts.commit(began.decisions[0])
+        without = await asyncio.to_thread(connect, served.url, environ=environ)
+        taking_part = await asyncio.to_thread(connect, served.url, environ={})
+        await eventually(lambda: without.resolve(FLAG, "u").metadata.get("test"), bool)
+        for user in USERS[:50]:
+            context = {"context": {"targetingKey": user}}
+            remote = (await served.http.post(f"/ofrep/v1/evaluate/flags/{FLAG}", json=context)).json()
+            local = without.resolve(FLAG, user)
+            assert (local.variant, local.decided_by) == ("perplexity", "environment")
+            assert (remote["variant"], remote["metadata"]["decidedBy"]) == ("perplexity", "environment")
+            assert remote["metadata"] == local.metadata
+        await eventually(lambda: taking_part.resolve(FLAG, "u").decided_by, lambda by: by == "traffic")
+        assert {taking_part.resolve(FLAG, user).variant for user in USERS} == {"lightrag", "perplexity"}
 
 
 async def test_a_change_reaches_the_client(api: Api, connect: Connect) -> None:

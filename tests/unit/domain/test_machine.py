@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.domain.watching import HOUR, SPLIT, START, check, gate, stage
 from tests.workflows.invariants import assert_rules
 from turnout.domain import machine
+from turnout.domain.experiments import EXPERIMENT, Experiment, MetricUnderTest
 from turnout.domain.flags import Segment, Shadow
 from turnout.domain.machine import settle
 from turnout.domain.moves import Step
@@ -126,6 +127,21 @@ def test_a_rollout_that_completes_without_adopting(end: Literal["stay", "return"
     assert (decision.kind, decision.share, decision.new_stable) == (kind, share, None)
     kept = ((segment,), own.shadow) if end == "stay" else ((), None)
     assert (decision.segments, decision.shadow) == kept
+
+
+@pytest.mark.parametrize("end", ["adopt", "stay", "return"])
+def test_the_traffic_of_a_test_is_one_while_it_goes_on(end: Literal["adopt", "stay", "return"]) -> None:
+    """However it ends, what follows is no test; other stages are none."""
+    metric = MetricUnderTest(metric="success_rate", better="higher")
+    arms = {"lightrag": 50_000, "perplexity": 50_000}
+    trial = Gate(metric=EXPERIMENT, experiment=Experiment(control="perplexity", arms=arms, metrics=(metric,), sample=9))
+    of = plan(stage((trial,))).model_copy(update={"end": end})
+    first, last = begun(of).last, machine.observe(of, begun(of), seen("judged", PASS)).decisions[0]
+    assert first is not None
+    assert (first.test, last.test, last.weights is not None) == (True, False, True)
+    other = begun(plan(stage())).last
+    assert other is not None
+    assert not other.test
 
 
 def test_a_stage_without_proof_still_needs_its_approval() -> None:

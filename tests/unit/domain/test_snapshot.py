@@ -45,6 +45,16 @@ def test_split_traffic_hashes_with_the_flags_key() -> None:
     assert compiled["defaultVariant"] == "old"
 
 
+def test_a_test_is_published_as_one() -> None:
+    """While it goes on and the flag is not stopped; metadata of other traffic says nothing of it."""
+    test = Traffic(stable="old", weights=HALF, test=True)
+    assert definition(published(test))["metadata"] == {"generation": 1, "stable": "old", "test": True}
+    other = test.model_copy(update={"test": False})
+    for none in (published(other), published(test, stopped=True)):
+        assert "test" not in str(definition(none)["metadata"])
+    assert definition(published(test))["targeting"] == definition(published(other))["targeting"]
+
+
 def test_a_seed_is_spelt_out_and_guarded() -> None:
     """A seed of its own is joined to the unit, behind a guard for a missing unit."""
     compiled = definition(published(Traffic(stable="old", weights=HALF), seed="exp-1"))

@@ -88,6 +88,48 @@ def test_what_decides_nothing_leaves_everything_as_it_is() -> None:
     assert flags.bound("nope").daily_budget_usd is None
 
 
+def test_a_process_without_the_test_gives_its_units_stable() -> None:
+    """Whom the traffic of a test would draw; a rule decides as ever, and outcomes of both count for no comparison."""
+    test = Traffic(stable="perplexity", weights=exposure("lightrag", "perplexity", 50), exposed=60_000, test=True)
+    flags, without = snapshot({}, test), snapshot({"LIGHTRAG_AB_TEST_ENABLED": "false"}, test)
+    inside = {u for u in UNITS if flags.resolve("answer-engine", u).metadata["decidedBy"] == "traffic"}
+    assert 0 < len(served(flags)) < len(inside) < len(UNITS)
+    for unit in UNITS:
+        before, found = (one.resolve("answer-engine", unit) for one in (flags, without))
+        if unit in inside:
+            told = found.metadata
+            assert (told["decidedBy"], told["environment"]) == ("environment", "LIGHTRAG_AB_TEST_ENABLED")
+        else:
+            assert found == before
+        assert (found.variant, found.value) == ("perplexity", {"mode": "web"})
+    assert without.resolve("answer-engine", "u", {"staff": True}).metadata["decidedBy"] == "rule:staff"
+
+
+def test_explain_says_which_variable_keeps_a_unit_out_of_the_test() -> None:
+    """And what the test would have given; where a rule decides before, the environment is passed over."""
+    test = Traffic(stable="perplexity", weights={"lightrag": 99_999, "perplexity": 1}, test=True)
+    flags = snapshot({"LIGHTRAG_AB_TEST_ENABLED": "no"}, test)
+    for staff, source, name in ((False, "environment", "LIGHTRAG_AB_TEST_ENABLED"), (True, "rule", "staff")):
+        found = flags.explain("answer-engine", "u", {"staff": staff})
+        assert (found.source, found.name, found.slices) == (source, name, ())
+        told = {one.source: (one.says, one.decided) for one in found.contenders}
+        assert told["environment"] == ("LIGHTRAG_AB_TEST_ENABLED=false", not staff)
+        assert told["database"] == (f"lightrag ({'rule:staff' if staff else 'traffic'})", staff)
+
+
+@pytest.mark.parametrize("environ", [{}, {"LIGHTRAG_AB_TEST_ENABLED": "true"}, {"LIGHTRAG_AB_TEST_ENABLED": "false"}])
+def test_only_a_process_without_the_test_leaves_it_out(environ: dict[str, str]) -> None:
+    """A process that takes part, or traffic that is no test: nothing changes; a stop stands above it."""
+    for test in (True, False):
+        traffic = Traffic(stable="perplexity", weights=exposure("lightrag", "perplexity", 50), test=test)
+        if not test or environ.get("LIGHTRAG_AB_TEST_ENABLED") != "false":
+            assert served(snapshot(environ, traffic)) == served(snapshot({}, traffic)) != set()
+        stopped = snapshot(environ, traffic, stopped=True).resolve("answer-engine", "u")
+        assert stopped.metadata["decidedBy"] == "stopped"
+    named = snapshot(environ | {"TURNOUT_FLAG_ANSWER_ENGINE": "lightrag"}, traffic.model_copy(update={"test": True}))
+    assert served(named) == set(UNITS)
+
+
 def test_wrong_overrides_are_ignored_and_told() -> None:
     """An unknown variant, an unknown flag, and a name that two flags share."""
     wrong = snapshot({"TURNOUT_FLAG_ANSWER_ENGINE": "lightrg", "TURNOUT_FLAG_ANSWR_ENGINE": "x"})
