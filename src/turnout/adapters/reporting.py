@@ -36,6 +36,7 @@ async def report_of(
         ended_at=record.ended_at,
         at=now,
         summary=record.summary,
+        name=record.plan.name,
         experiment=next((check.experiment for check in checks if check.experiment is not None), None),
         checks=tuple(checks),
         changes=tuple(map(_change, decisions)),

@@ -12,15 +12,16 @@ With the prefix ``LIGHTRAG_``:
 ``…_CIRCUIT_BREAKER_FAILURE_THRESHOLD``      failures in a row that open it
 ``…_CIRCUIT_BREAKER_TIMEOUT_SECONDS``        how long it stays open
 ``LIGHTRAG_AB_TEST_ENABLED``                 ``false``: its units take no part in a test of the flag
-``LIGHTRAG_AB_TEST_NAME``                    the test's name
-``LIGHTRAG_AB_TEST_SAMPLE_SIZE``             units that it needs
+``LIGHTRAG_AB_TEST_NAME``                    the name of a test that is started
+``LIGHTRAG_AB_TEST_SAMPLE_SIZE``             units that it needs, where its file does not say
 ``LIGHTRAG_DAILY_BUDGET_USD``                what the variant may cost in a day
 ``LIGHTRAG_BUDGET_ALERT_THRESHOLD``          the share of the budget at which people are told, 0 to 1
 ===========================================  ========================================================================
 
-The first three decide evaluations of the process that has them, and so does ``AB_TEST_ENABLED`` those of a test; the
-others are for guarded calls. A variable that is
-empty counts as not set.
+The first three decide evaluations of the process that has them, and so does ``AB_TEST_ENABLED`` those of a test.
+Breakers and budgets are for guarded calls, and so are the lowest quality and share, which are also the gates of a
+rollout that the process starts. The settings of a test are for one that it starts. A variable that is empty counts as
+not set.
 """
 
 from __future__ import annotations

@@ -298,8 +298,8 @@ OnBreaker = Literal["pause", "rollback", "ignore"]
 class Plan(Frozen):
     """The ordered stages of one rollout of ``flag`` from ``stable`` to ``candidate``.
 
-    Nothing begins before ``start_at``. ``notify`` is told of it. When a breaker of the candidate opens, ``on_breaker``
-    happens.
+    Nothing begins before ``start_at``. ``notify`` is told of it. ``name`` is what people call it. When a breaker of
+    the candidate opens, ``on_breaker`` happens.
 
     A rollout that completes makes the candidate the flag's stable variant (``end: adopt``), leaves the traffic of its
     last stage as it is (``stay``), or gives everybody stable (``return``). ``follow_up`` is the spec of the rollout
@@ -321,6 +321,7 @@ class Plan(Frozen):
     start_at: AwareDatetime | None = None
     follow_up: dict[str, JsonValue] | None = None
     on_breaker: OnBreaker = "pause"
+    name: str | None = None
 
     def share(self, stage: int) -> float:
         """The candidate's share of the users that ``stage`` is about, 0..1."""

@@ -30,7 +30,7 @@ class Arrival(Frozen):
 
 
 class Report(Frozen):
-    """A rollout as of ``at``.
+    """A rollout as of ``at``; ``name`` is what people call it.
 
     ``experiment`` is the result of a test, ``checks`` are those of the last decision that rests on evidence, or of an
     open rollout the latest ones. ``changes`` are all decisions and ``arrivals`` the users by time, in order.
@@ -47,6 +47,7 @@ class Report(Frozen):
     ended_at: AwareDatetime | None
     at: AwareDatetime
     summary: str
+    name: str | None = None
     experiment: ExperimentResult | None = None
     checks: tuple[Check, ...] = ()
     changes: tuple[Change, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, field_validator, model_validator
 
 from turnout.domain.channels import Channel
 from turnout.domain.durations import Duration
@@ -61,6 +61,16 @@ Moment = Annotated[AwareDatetime, BeforeValidator(parse_moment)]
 """A time with its offset to UTC."""
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable() or not value.strip():
+        raise ValueError("is no name; write at most 200 printable characters")
+    return value
+
+
+Title = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+"""What people call a rollout."""
+
+
 class ApprovalSpec(Frozen):
     """Consent needed before the candidate's share reaches ``before``; ``by`` names the approver's role.
 
@@ -84,7 +94,7 @@ class ApprovalSpec(Frozen):
 
 
 class Policies(Frozen):
-    """All of a rollout spec but its strategy.
+    """All of a rollout spec but its strategy. ``name`` is what people call it.
 
     ``deadline`` bounds the time a stage may spend beyond its hold; it defaults to the hold, at least ten minutes.
     ``sample_ratio`` watches that users are split as planned, by a guardrail in every stage in which both arms have
@@ -95,6 +105,7 @@ class Policies(Frozen):
 
     flag: str = Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)
     candidate: str
+    name: Title | None = None
     gates: tuple[GateSpec, ...] = ()
     guardrails: tuple[GuardrailSpec, ...] = ()
     approvals: tuple[ApprovalSpec, ...] = ()

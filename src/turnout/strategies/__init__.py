@@ -145,5 +145,5 @@ def compile_plan(spec: RolloutSpec, stable: str) -> Plan:
     plan = (
         spec.parts[0].plan(asked, stable) if spec.strategy is not None else concatenated(spec.pipeline, asked, stable)
     )
-    said = {"start_at": spec.start_at, "notify": spec.notify, "on_breaker": spec.on_breaker}
+    said = {"start_at": spec.start_at, "notify": spec.notify, "on_breaker": spec.on_breaker, "name": spec.name}
     return steered(plan.model_copy(update=said), router, path)

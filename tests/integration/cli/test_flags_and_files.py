@@ -141,6 +141,56 @@ def test_start_tells_what_is_wrong_with_its_line(applied: Turnout) -> None:
     assert (away.code, away.err.startswith("turnout: unavailable: ")) == (5, True)
 
 
+TRIAL = """\
+flag: bound
+candidate: lightrag
+strategy: {kind: ab_test, metrics: [success_rate]}
+"""
+
+
+@pytest.fixture
+def bound(turnout: Turnout) -> Turnout:
+    """The command line, with a flag that has an ``env_prefix``."""
+    flag = "{variants: {perplexity: 1, lightrag: 2}, stable: perplexity, env_prefix: LIGHTRAG_}"
+    assert turnout("flags", "apply", "-f", "-", input=f"flags: {{bound: {flag}}}").code == 0
+    return turnout
+
+
+def test_the_environment_fills_in_what_a_file_leaves_open(bound: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came from where is told; without the environment the file says too little."""
+    assert bound("validate", "-", input=TRIAL).code == 1
+    monkeypatch.setenv("LIGHTRAG_AB_TEST_SAMPLE_SIZE", "1000")
+    ran = bound("validate", "-", input=TRIAL)
+    assert (ran.code, "1,000 users" in ran.out) == (0, True)
+    said = "minimum_sample_size 1000 from LIGHTRAG_AB_TEST_SAMPLE_SIZE"
+    assert f"turnout: {said}\n" in ran.err
+    planned = bound("plan", "-", "--output", "json", input=TRIAL).json
+    assert planned["from_environment"] == [said]
+    assert planned["plan"]["stages"][0]["gates"][0]["experiment"]["sample"] == 1000
+    assert f"turnout: {said}\n" in bound("plan", "-", input=TRIAL).err
+    assert bound("plan", "-", "--stable", "perplexity", input=TRIAL).code == 1
+    assert bound("validate", "--offline", "-", input=TRIAL).code == 1
+
+
+def test_a_test_that_the_environment_forbids_is_not_started(bound: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named, by every command."""
+    monkeypatch.setenv("LIGHTRAG_AB_TEST_ENABLED", "false")
+    for verb in ("start", "validate", "plan"):
+        ran = bound(verb, "-", input=TRIAL)
+        assert ran.code == 1
+        assert "LIGHTRAG_AB_TEST_ENABLED: is false in the environment, and this rollout is a test" in ran.out + ran.err
+
+
+def test_a_setting_needs_no_flag_that_is_not_there(turnout: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag that does not exist is told as ever, at its line; so is an API that does not answer."""
+    monkeypatch.setenv("LIGHTRAG_MIN_SUCCESS_RATE", "0.9")
+    ran = turnout("start", "-", input=SPEC.replace("answer-engine", "nowhere"))
+    assert (ran.code, "nowhere" in ran.err) == (3, True)
+    away = Turnout("http://127.0.0.1:9")
+    assert away("start", "-", input=SPEC).code == 5
+    assert away("validate", "-", input=SPEC).code == 0
+
+
 def test_resolve_agrees_with_the_api(applied: Turnout, api_url: str) -> None:
     """The command resolves locally what OFREP answers, with attributes of any type."""
     with httpx.Client(base_url=api_url, trust_env=False) as http:

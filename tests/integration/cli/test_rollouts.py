@@ -13,8 +13,16 @@ import pytest
 
 from tests.integration.cli.canned import FLAG, Canned, problem
 from tests.integration.cli.runner import Ran, Turnout
+from tests.unit.cli.builders import START
+from turnout.domain.flags import Flag, initial_traffic
 from turnout.domain.rollout import State
+from turnout.ports import FlagRecord
 
+SPEC = """\
+flag: answer-engine
+candidate: lightrag
+strategy: {kind: canary}
+"""
 VERBS = ("pause", "resume", "promote", "abort", "rollback")
 
 
@@ -34,6 +42,23 @@ def test_history_has_the_numbers(canned: Canned) -> None:
     assert "Moved on to stage 2 of 3 (50 % lightrag): gates pass" in ran.out
     assert "gate success_rate ≥ 0.95: pass, 98 % (97 … 99 %), limit 95 %, 1,234 of 300 users" in ran.out
     assert len(Turnout(canned.url)("history", FLAG, "--output", "json").json["decisions"]) == 2
+
+
+def test_a_start_sends_what_the_environment_adds(canned: Canned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file has no gate; the environment has one, which is told."""
+    flag = Flag.model_validate(
+        {"key": FLAG, "variants": {"perplexity": 1, "lightrag": 2}, "stable": "perplexity", "env_prefix": "LIGHTRAG_"}
+    )
+    record = FlagRecord(flag=flag, traffic=initial_traffic(flag), updated_at=START, updated_by="ann")
+    canned.answers["GET", f"/v1/flags/{FLAG}"] = (200, record.model_dump(mode="json"))
+    canned.answers["POST", "/v1/rollouts"] = (201, canned.view())
+    monkeypatch.setenv("LIGHTRAG_MIN_SUCCESS_RATE", "0.97")
+    ran = Turnout(canned.url)("start", "-", input=SPEC)
+    assert (ran.code, ran.err) == (0, "turnout: gate success_rate min 0.97 from LIGHTRAG_MIN_SUCCESS_RATE\n")
+    assert canned.requests[-1][3]["spec"]["gates"] == [{"metric": "success_rate", "min": 0.97}]
+    own = f"{SPEC}gates: [{{metric: success_rate, min: 0.9}}]"
+    assert Turnout(canned.url)("start", "-", input=own).err == ""
+    assert canned.requests[-1][3]["spec"]["gates"] == [{"metric": "success_rate", "min": 0.9}]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -26,7 +26,7 @@ from turnout.domain.freezes import Closed
 from turnout.domain.rollout import Pause, State
 from turnout.domain.snapshot import PublishedFlag, document
 from turnout.domain.verdicts import Verdict
-from turnout.ports import FlagChange, FlagRecord
+from turnout.ports import FlagChange, FlagRecord, RolloutRecord
 from turnout.resolver import compile_document
 
 NOW = START + timedelta(hours=6)
@@ -497,3 +497,13 @@ def test_small_words() -> None:
     assert [bar(x, 4) for x in (-1, 0.5, 2)] == ["░░░░", "██░░", "████"]
     assert "turnout start" in plain(rollouts_table([]))
     assert "3 stages, the first gives it 5 %" in plain(started_text(view()))
+
+
+def test_the_name_of_a_rollout_is_told() -> None:
+    """Where it starts, where it stands, and in the list."""
+    named = view(plan=plan(name="spring answers"))
+    assert "started canary “spring answers” of answer-engine" in plain(started_text(named))
+    assert plain(status_view(named, START)).startswith("answer-engine  canary “spring answers”, perplexity → lightrag")
+    fields = named.model_dump(include=set(RolloutRecord.model_fields) & set(type(named).model_fields) - {"plan"})
+    record = RolloutRecord.model_validate(fields | {"plan": named.plan, "generation": 2})
+    assert "canary “spring answers”" in plain(rollouts_table([record]))

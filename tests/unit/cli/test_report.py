@@ -175,3 +175,10 @@ def test_a_plan_shows_its_arms() -> None:
     assert "Arms: lightrag 50 %, perplexity 50 % of 20 % of all users." in text
     assert "After a winner: everybody gets perplexity; then a gradual rollout ships it." in text
     assert "from 6,426 users of all arms; error rate 0.05, power 0.8; looks at 50 %, 100 % of the sample" in text
+
+
+def test_a_report_has_the_name_of_its_rollout() -> None:
+    """As people call it, whatever characters that takes."""
+    named = report(None, name="<spring>")
+    assert "engine: multivariate “<spring>” completed" in plain(report_view(named))
+    assert "engine: multivariate “&lt;spring&gt;” completed" in page(named)

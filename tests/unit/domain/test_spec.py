@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from turnout.domain.errors import InvalidInput, Problem
-from turnout.strategies import RolloutSpec, parse_spec
+from turnout.strategies import RolloutSpec, compile_plan, parse_spec
 
 OUTSIDE = {"kind": "json", "url": "http://x"}
 POINT = OUTSIDE | {"pointer": "a"}
@@ -259,3 +259,12 @@ def test_a_spec_is_a_mapping(written: object) -> None:
     """Anything else is told what to begin with."""
     with pytest.raises(InvalidInput, match=r"a rollout spec is a mapping.*start with flag:"):
         parse_spec(written)
+
+
+@pytest.mark.parametrize(("name", "message"), [("a\nb", "is no name"), (" ", "is no name"), ("x" * 201, "200")])
+def test_a_name_is_one_line_for_people(name: str, message: str) -> None:
+    """At most 200 printable characters; the plan carries it, and a rollout needs none."""
+    (found,) = problems(name=name)
+    assert (found.path, message in str(found)) == ("name", True)
+    assert compile_plan(accepted(name="spring answers"), "perplexity").name == "spring answers"
+    assert compile_plan(accepted(), "perplexity").name is None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from pydantic import JsonValue
@@ -17,7 +18,8 @@ from turnout.cli.commands.arguments import FileArgument
 from turnout.cli.documents import Document, load, read_flags, read_spec, unknown_kind
 from turnout.cli.expecting import Said, as_option, expectation
 from turnout.cli.failures import ExitCode, Failure, InvalidFile, need_statistics, problem_data, problem_line, usage
-from turnout.cli.http import as_problem, read, segment
+from turnout.cli.filling import concerns, filled
+from turnout.cli.http import Api, as_problem, read, segment
 from turnout.cli.render.outlook import HOW, outlook_data, outlook_view
 from turnout.cli.render.plan import headline, plan_data, plan_view
 from turnout.cli.render.rollout import started_text
@@ -43,18 +45,20 @@ FilesArgument = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one file; ``note`` says what could not be checked."""
+    """What became of one file; ``note`` says what could not be checked, ``added`` what is from the environment."""
 
     file: str
     kind: str = ""
     summary: str = ""
     problems: Sequence[Problem] = field(default=())
     note: str = ""
+    added: Sequence[str] = field(default=())
 
     def data(self) -> dict[str, object]:
         """For a program."""
         problems = [problem_data(problem) for problem in self.problems]
         fields: dict[str, object] = {"file": self.file, "kind": self.kind, "valid": not problems, "problems": problems}
+        fields |= {"from_environment": list(self.added)} if self.added else {}
         return fields | ({"note": self.note} if self.note else {})
 
     def lines(self) -> list[str]:
@@ -80,7 +84,7 @@ def validate(
     """
     found = [_finding(session, source, offline) for source in files]
     valid = not any(finding.problems for finding in found)
-    for note in dict.fromkeys(finding.note for finding in found if finding.note):
+    for note in dict.fromkeys(note for finding in found for note in (*finding.added, finding.note) if note):
         session.note(note)
     lines = [Text(line) for finding in found for line in finding.lines()]
     session.answer({"valid": valid, "files": [finding.data() for finding in found]}, Group(*lines))
@@ -102,6 +106,7 @@ def _finding(session: Session, source: str, offline: bool) -> Finding:
 
 
 def _rollout_finding(session: Session, document: Document, offline: bool) -> Finding:
+    document, added = _completed(document, None if offline else _flag_settings(session, document))
     spec = read_spec(document)
     compiled, problems, note = _compiled(document, spec, UNKNOWN_STABLE), tuple[Problem, ...](), ""
     if not offline:
@@ -112,7 +117,35 @@ def _rollout_finding(session: Session, document: Document, offline: bool) -> Fin
             compiled = read(Plan, answer["plan"]) if answer.get("plan") else compiled
         except Failure as failure:
             note = f"flag and candidate were not looked up: {failure.message}"
-    return Finding(document.name, "rollout", f"valid, {headline(compiled)}", problems, note)
+    return Finding(document.name, "rollout", f"valid, {headline(compiled)}", problems, note, added)
+
+
+def _flag_settings(session: Session, document: Document) -> FlagRecord | None:
+    """The flag whose settings the environment may have; None where it has none, or the API does not know."""
+    if not concerns(os.environ):
+        return None
+    try:
+        with session.api(_PATIENCE) as api:
+            return _flag_of(api, document)
+    except Failure:
+        # What follows says that the API does not answer, or what is wrong with the flag.
+        return None
+
+
+def _flag_of(api: Api, document: Document) -> FlagRecord | None:
+    key = cast("dict[object, object]", document.data).get("flag") if isinstance(document.data, dict) else None
+    return read(FlagRecord, api.get(f"/v1/flags/{segment(key)}")) if isinstance(key, str) and key else None
+
+
+def _completed(document: Document, record: FlagRecord | None) -> tuple[Document, tuple[str, ...]]:
+    """``document`` with what the environment adds to it, and what that is. Raises InvalidFile."""
+    if record is None:
+        return document, ()
+    try:
+        found = filled(document.data, record.flag, os.environ)
+    except InvalidInput as error:
+        raise InvalidFile(document.name, document.located(error.problems)) from error
+    return replace(document, data=found.data), found.said
 
 
 def plan(  # noqa: PLR0913 - one parameter an option
@@ -133,10 +166,16 @@ def plan(  # noqa: PLR0913 - one parameter an option
     needs, what it would catch, and which stage is too short to decide.
     """
     document = load(file)
+    record = None if stable else _known(session, document)
+    document, added = _completed(document, record)
+    for note in added:
+        session.note(note)
     spec = read_spec(document)
-    compiled = _compiled(document, spec, stable or _stable_of(session, spec.flag))
+    known = record.traffic.stable if record is not None else UNKNOWN_STABLE
+    compiled = _compiled(document, spec, stable or known)
     start_at = datetime.now(UTC)
     data, view = plan_data(compiled, start_at), plan_view(compiled, start_at)
+    data |= {"from_environment": list(added)} if added else {}
     expected = _expected(spec, Said(rate, per_user, users, metric or ()))
     stages = _foresee(session, compiled, expected)
     if stages is None:
@@ -175,22 +214,42 @@ def _compiled(document: Document, spec: RolloutSpec, stable: str) -> Plan:
         raise InvalidFile(document.name, document.located(error.problems)) from error
 
 
-def _stable_of(session: Session, flag: str) -> str:
+def _known(session: Session, document: Document) -> FlagRecord | None:
     try:
         with session.api(_PATIENCE) as api:
-            return read(FlagRecord, api.get(f"/v1/flags/{segment(flag)}")).traffic.stable
+            return _flag_of(api, document)
     except Failure as failure:
         session.note(f"the stable variant is not known: {failure.message}; --stable names it")
-        return UNKNOWN_STABLE
+        return None
 
 
 def start(session: Session, file: FileArgument) -> None:
-    """Start the rollout in a file."""
+    """Start the rollout in a file.
+
+    What the file leaves open, settings of this process's environment under the flag's env_prefix fill in: a test's name
+    and sample, gates on success rate and quality.
+    """
     document = load(file)
-    read_spec(document)
     with session.api() as api:
+        document, added = _completed(document, _starting(api, document))
+        for note in added:
+            session.note(note)
+        read_spec(document)
         answer = posted(lambda: api.post("/v1/rollouts", {"spec": document.data}), document)
     session.answer(answer, _started(document, answer))
+
+
+def _starting(api: Api, document: Document) -> FlagRecord | None:
+    """As `_flag_settings`, where the API has to answer."""
+    if not concerns(os.environ):
+        return None
+    try:
+        return _flag_of(api, document)
+    except Failure as failure:
+        if failure.exit_code is ExitCode.NOT_FOUND:
+            # Starting tells so with the line of the file.
+            return None
+        raise
 
 
 def _started(document: Document, answer: object) -> Text:

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from turnout.cli.render.words import count, gives, minute, moment, percent, spaced, span, table
+from turnout.cli.render.words import called, count, gives, minute, moment, percent, spaced, span, table
 from turnout.domain.bucketing import TOTAL
 from turnout.domain.channels import Channel
 from turnout.domain.experiments import Experiment
@@ -61,11 +61,11 @@ def headline(plan: Plan) -> str:
     trial = trial_of(plan)
     if trial is not None:
         return (
-            f"{spaced(plan.strategy)} of {plan.flag}: {', '.join(trial.treatments)} versus {trial.control}, "
+            f"{called(plan.strategy, plan.name)} of {plan.flag}: {', '.join(trial.treatments)} versus {trial.control}, "
             f"{trial.sample:,} users, {span(total(plan))} at the most"
         )
     return (
-        f"{spaced(plan.strategy)} of {plan.flag} from {plan.stable} to {plan.candidate}: "
+        f"{called(plan.strategy, plan.name)} of {plan.flag} from {plan.stable} to {plan.candidate}: "
         f"{count(len(plan.stages), 'stage')}, {span(total(plan))} at the least"
     )
 

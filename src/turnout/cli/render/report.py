@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from turnout.cli.render.checks import checks_drawn
-from turnout.cli.render.words import count, minute, percent, spaced, state_text, table
+from turnout.cli.render.words import called, count, minute, percent, spaced, state_text, table
 from turnout.domain.experiments import ArmResult, ExperimentResult, MetricResult
 from turnout.domain.metrics import metric_of
 from turnout.domain.reporting import Report
@@ -23,7 +23,7 @@ ACTIONS = {"deploy": "bold green", "keep": "bold red", "continue": "yellow"}
 
 def report_view(found: Report) -> RenderableType:
     """The rollout, what it found, and what it decided."""
-    heading = Text.assemble((f"{found.flag}: {spaced(found.strategy)} ", "bold"), state_text(found.state))
+    heading = Text.assemble((f"{found.flag}: {called(found.strategy, found.name)} ", "bold"), state_text(found.state))
     parts: list[RenderableType] = [heading, Text(facts(found), style="dim")]
     if found.experiment is not None:
         parts += [Text(), *_trial(found.experiment)]

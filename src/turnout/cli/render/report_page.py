@@ -8,7 +8,7 @@ from typing import Final
 
 from turnout.cli.render import plots
 from turnout.cli.render.report import ARM_COLUMNS, advice_line, aim, arm_row, facts, looks
-from turnout.cli.render.words import minute, number, percent, spaced
+from turnout.cli.render.words import called, minute, number, percent, spaced
 from turnout.domain.experiments import ExperimentResult, MetricResult
 from turnout.domain.reporting import Report
 from turnout.domain.verdicts import Check
@@ -39,7 +39,7 @@ svg .verdict { stroke: var(--open); fill: var(--open); } svg .better, svg .not_w
 
 def page(found: Report) -> str:
     """The whole page."""
-    title = f"{found.flag}: {spaced(found.strategy)} {spaced(found.state)}"
+    title = f"{found.flag}: {called(found.strategy, found.name)} {spaced(found.state)}"
     parts = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="facts">{escape(facts(found))}</p>',

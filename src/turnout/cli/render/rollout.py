@@ -16,6 +16,7 @@ from turnout.cli.render.words import (
     STATE_STYLES,
     among,
     bar,
+    called,
     count,
     gives,
     minute,
@@ -68,7 +69,8 @@ def _blocked(variant: str, breaker: SharedBreaker, stable: str) -> str:
 
 def title(view: RolloutView) -> Text:
     """Which rollout it is, and its state."""
-    text = Text.assemble((view.flag, "bold"), f"  {spaced(view.strategy)}, {view.stable} → {view.candidate}  ")
+    what = called(view.strategy, view.plan.name if view.plan is not None else None)
+    text = Text.assemble((view.flag, "bold"), f"  {what}, {view.stable} → {view.candidate}  ")
     return text.append_text(state_text(view.state))
 
 
@@ -162,7 +164,7 @@ def rollouts_table(records: Sequence[RolloutRecord]) -> Table | Text:
         stages = f"{record.stage + 1} of {len(record.plan.stages)}"
         grid.add_row(
             record.flag,
-            spaced(record.strategy),
+            called(record.strategy, record.plan.name),
             record.stable,
             record.candidate,
             state_text(record.state).append(_from(record)),
@@ -181,7 +183,8 @@ def _from(record: RolloutRecord) -> str:
 
 def started_text(view: RolloutView) -> Text:
     """What starting a rollout says."""
-    text = f"started {spaced(view.strategy)} of {view.flag} to {view.candidate}: "
+    what = called(view.strategy, view.plan.name if view.plan is not None else None)
+    text = f"started {what} of {view.flag} to {view.candidate}: "
     if view.plan is not None:
         first = gives(view.plan.stages[0], view.plan.share(0))
         text += f"{count(len(view.plan.stages), 'stage')}, the first gives it {first}; "

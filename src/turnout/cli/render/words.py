@@ -50,6 +50,11 @@ def spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
+def called(strategy: str, name: str | None) -> str:
+    """A strategy as people say it, and what they call the rollout: ``ab test “spring answers”``."""
+    return spaced(strategy) if name is None else f"{spaced(strategy)} “{name}”"
+
+
 def state_text(state: State) -> Text:
     """A state in its colour."""
     return Text(spaced(state), style=STATE_STYLES[state])
