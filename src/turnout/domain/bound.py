@@ -92,7 +92,7 @@ def parse_bound(prefix: str, environ: Mapping[str, str]) -> Bound:
 def read_bound(prefix: str, environ: Mapping[str, str]) -> tuple[Bound, tuple[Problem, ...]]:
     """The settings that can be read, and what is wrong with the others.
 
-    A switch of traffic that cannot be read is set to the safe side: stopped, or not enabled.
+    A switch of traffic or a budget that cannot be read is set to the safe side: stopped, not enabled, or nothing.
     """
     found: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -104,9 +104,9 @@ def read_bound(prefix: str, environ: Mapping[str, str]) -> tuple[Bound, tuple[Pr
         try:
             found[name] = read(text)
         except (ValueError, InvalidOperation):
-            found |= _SAFE.get(name, {})
-            taken = "; until then everybody gets the other variant" if name in _SAFE else ""
-            problems.append(Problem(variable, "cannot be used", remedy + taken, _shown(text)))
+            safe, until_then = _SAFE.get(name, ({}, ""))
+            found |= safe
+            problems.append(Problem(variable, "cannot be used", remedy + until_then, _shown(text)))
     return Bound(**found), (*problems, *_slips(prefix, environ))
 
 
@@ -189,7 +189,10 @@ _READERS: Final[Mapping[str, tuple[Callable[[str], object], str]]] = {
     "budget_alert_threshold": (_number(0, 1), "write a share of 0 to 1, such as 0.8 for 80 %"),
     "emergency_stop_enabled": _SWITCH,
 }
-_SAFE: Final[Mapping[str, Mapping[str, bool]]] = {
-    "enabled": {"enabled": False},
-    "emergency_stop_enabled": {"emergency_stop_enabled": True},
+_NOBODY: Final = "; until then everybody gets the other variant"
+_SAFE: Final[Mapping[str, tuple[Mapping[str, object], str]]] = {
+    "enabled": ({"enabled": False}, _NOBODY),
+    "emergency_stop_enabled": ({"emergency_stop_enabled": True}, _NOBODY),
+    "daily_budget_usd": ({"daily_budget_usd": Decimal(0)}, "; until then no call of the variant is paid for"),
 }
+"""What is taken for a setting that cannot be read, and what to say of that."""

@@ -87,8 +87,9 @@ def test_a_stopped_controller_leaves_the_flags(connect: Connect) -> None:
         before = {user: client.resolve(FLAG, user) for user in USERS}
     eventually(lambda: client.status.state == "stale")
     assert {user: client.resolve(FLAG, user) for user in USERS} == before
-    with Controller(first.port) as second:
-        second.publish(flag(lightrag=100), revision=2)
+    second = Controller(first.port)
+    second.document = written(flag(lightrag=100), revision=2)
+    with second:
         eventually(lambda: client.status.state == "ready")
         assert variants(client) == {"lightrag"}
 

@@ -92,6 +92,8 @@ def test_an_unreadable_switch_is_set_to_the_safe_side() -> None:
     )
     assert "until then everybody gets the other variant" in faults[1].remedy
     assert read_bound("L_", {"L_ENABLED": "nope"})[0].enabled is False
+    bound, (fault,) = read_bound("L_", {"L_DAILY_BUDGET_USD": "5 dollars"})
+    assert (bound.limits.daily, "until then no call of the variant is paid for" in fault.remedy) == (0, True)
 
 
 def test_a_misspelt_name_is_told() -> None:
