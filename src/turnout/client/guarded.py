@@ -126,7 +126,7 @@ class _Call:
     def _settled(self, passage: Passage, variant: str, ran: Ran, *, last: bool) -> End | None:
         """Take what came of the assigned variant; the end, unless stable has to answer."""
         if isinstance(ran.error, NotAsked):
-            passage.lost()
+            passage.unused()
             self.failed = ran.error
             return None
         expected = self._expected(ran)

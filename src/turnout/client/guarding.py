@@ -100,13 +100,21 @@ class Guarding:
     def standing(self, flag: str) -> Standing:
         """How calls of ``flag`` are guarded: as the environment says, as the program says, or else in the usual way.
 
-        What the environment says is read at the first call.
+        What the environment says is read at the first call, and again when the flag changes: `changed`.
         """
         found = self._standing.get(flag)
         if found is None:
             with self._lock:
                 found = self._standing.setdefault(flag, _standing(self._guards.get(flag, Guard()), self._bound(flag)))
         return found
+
+    def changed(self, flags: frozenset[str]) -> None:
+        """Read again what the environment says of ``flags``; where that is another thing, breakers begin anew."""
+        with self._lock:
+            for flag in flags & self._standing.keys():
+                policy = configured(self._guards.get(flag, Guard()).policy, self._bound(flag))
+                if policy != self._standing[flag].policy:
+                    del self._standing[flag]
 
     def enter(self, standing: Standing, assignment: Assignment, variant: str) -> Passage | Reason:
         """Leave for one call of ``variant``, or the reason why there is none."""

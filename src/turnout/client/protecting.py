@@ -51,6 +51,11 @@ class Passage:
             self.money = None
             wallet.settle(reservation, reservation.amount if cost is None else _spent(cost, reservation))
 
+    def unused(self) -> None:
+        """The call was not made, and has cost nothing."""
+        self.ended(None)
+        self.measured(None, 0.0)
+
     def lost(self) -> None:
         """Nobody will know what came of the call."""
         self.ended(None)

@@ -115,6 +115,7 @@ class Turnout(TypedReads):
         self._sharing: Final = Sharing(controller, self._current, kept_in.parent if kept_in is not None else None)
         scoring = Background(SCORING, score_timeout, waiting=queue_size)
         self._guarding: Final = Guarding(self._sender, scoring, self._sharing.shared, self._current.bound)
+        self._current.on_change.append(self._guarding.changed)
         self._crew: Final = Crew()
         self._waking = threading.Lock()
         self._closed = False

@@ -69,6 +69,22 @@ async def test_the_environment_goes_before_the_policy(
     assert reasons == ["error_fallback", "breaker_open"]
 
 
+async def test_the_environment_goes_before_the_policy_when_flags_come_late(connect: Connect) -> None:
+    """Which prefix is a flag's is known only once the flag is: calls before that are guarded as the program says."""
+    port = free_port()
+    late = Controller(port)
+    bound = flag(lightrag=100).definition.model_copy(update={"env_prefix": "LIGHTRAG_"})
+    late.document = written(flag(lightrag=100).model_copy(update={"definition": bound}))
+    environ = {"LIGHTRAG_CIRCUIT_BREAKER_FAILURE_THRESHOLD": "1"}
+    client = connect(f"http://127.0.0.1:{port}", wait=0.0, poll_every=0.1, environ=environ)
+    systems = {"perplexity": ask_perplexity, "lightrag": fail}
+    assert (await client.call(FLAG, "user-1", systems, query="x")).reason == "default"
+    with late:
+        assert await asyncio.to_thread(client.wait_ready, 20)
+        reasons = [(await client.call(FLAG, "user-1", systems, query="x")).reason for _ in range(2)]
+    assert reasons == ["error_fallback", "breaker_open"]
+
+
 async def test_a_fallback_reaches_the_controller(controller: Controller, client: Turnout) -> None:
     """Both tries do, the second one as no part of any comparison; then the breaker opens, as the status says."""
     client.guard(FLAG, Policy(timeout="5s", errors=ErrorBreaker(failure_threshold=2)))

@@ -21,7 +21,9 @@ from turnout import Turnout
 from turnout.client import crew as crews
 from turnout.client.calling import is_async
 from turnout.client.crew import Crew, Job
+from turnout.client.shared import Shared
 from turnout.guards.policy import Policy
+from turnout.guards.wallet import Wallet
 
 TRACE: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="none")
 
@@ -389,6 +391,18 @@ def test_when_no_thread_is_left_stable_is_called_here() -> None:
     for _ in range(5):
         made.call({"old": lambda: "a", "new": lambda: "b"})
     assert made.guarding.circuits == {}
+    made.close()
+
+
+def test_a_call_that_is_not_made_costs_nothing() -> None:
+    """What was set aside for it comes back."""
+    wallet = Wallet()
+    wallet.add("lease-1", 1_000_000, time.monotonic(), 60)
+    shared = Shared(wallet=lambda flag, variant: wallet if variant == "new" else None)
+    made = Service(Policy(estimate="0.60"), shared)
+    made.crew = Crew(most=0)
+    assert made.call({"old": lambda: "a", "new": lambda: "b"}).value == "a"
+    assert wallet.left == 1_000_000
     made.close()
 
 
