@@ -13,7 +13,7 @@ from .settings import Pattern
 
 _FOLDER: Final = Path(__file__).parent
 _QUICK: Final[Mapping[str, object]] = {
-    **dict.fromkeys(("duration", "observation_period", "stage_duration", "hold", "bake"), "2s"),
+    **dict.fromkeys(("duration", "observation_period", "stage_duration", "hold", "bake"), "1s"),
     "switch_duration": "4s",
     "interval": "200ms",
     "max_duration": "2m",
