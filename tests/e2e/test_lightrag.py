@@ -211,4 +211,4 @@ def test_the_quality_breaker(clinic: Clinic) -> None:
     with drilled(clinic, "poor", "gradual") as people:
         assert clinic.migration.end(3 * PATIENCE)["state"] == "paused"
     assert people.replies["perplexity", "error_fallback"] == 0
-    assert "of the last 50 scores is" in clinic.migration.report()["changes"][-1]["text"]
+    assert "the mean of the last" in clinic.migration.report()["changes"][-1]["text"]

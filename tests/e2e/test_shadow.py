@@ -37,6 +37,7 @@ class Service:
 
     def __init__(self, url: str, candidate: Callable[[str], str]) -> None:
         self.client = Turnout(url, cache_dir=None, queue_size=100_000, shadow_places=4, shadow_timeout=0.5)
+        assert self.client.wait_ready(20)
         self.candidate = candidate
         self.served = Counter[str | None]()
         self._stop = threading.Event()
