@@ -37,14 +37,14 @@ class Service:
 
     def __init__(self, url: str, candidate: Callable[[str], str]) -> None:
         self.client = Turnout(url, cache_dir=None, queue_size=100_000, shadow_places=4, shadow_timeout=0.5)
-        assert self.client.wait_ready(20)
         self.candidate = candidate
         self.served = Counter[str | None]()
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(4)
 
     def __enter__(self) -> Service:
-        assert self.client.wait_ready(20)
+        # The feed passes the flag on a moment after it was applied.
+        eventually(lambda: self.client.resolve(FLAG, "user-0").variant, bool)
         for _ in range(4):
             self._pool.submit(self._serve)
         return self
