@@ -53,7 +53,7 @@ def _documents(root: Path) -> Iterator[Document]:
             if name not in ids and text not in texts and len(words(text)) >= FEWEST_WORDS:
                 ids.add(name)
                 texts.add(text)
-                yield Document(name, _first_sentence(text), text)
+                yield Document(name, first_sentence(text), text)
 
 
 def _modules(root: Path) -> Iterator[tuple[str, Path]]:
@@ -98,5 +98,6 @@ def _definition(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, nam
         yield from _inside(node, name)
 
 
-def _first_sentence(text: str) -> str:
+def first_sentence(text: str) -> str:
+    """The first sentence of ``text``, or its first paragraph if that ends sooner, on one line."""
     return " ".join(_SENTENCE_END.split(text, maxsplit=1)[0].split())

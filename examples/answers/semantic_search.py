@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array, linalg
 
 from .corpus import Document
-from .terms import Counts, Floats, best, count, words
+from .terms import Counts, Floats, best, count, trigrams
 
 DIMENSIONS = 480
 
@@ -38,7 +38,7 @@ class SemanticSearch:
         if dimensions < 1:
             raise ValueError(f"dimensions: must be at least 1 (got {dimensions})")
         passages = [list(_passages(document)) for document in documents]
-        counts = count(_trigrams(passage) for parts in passages for passage in parts)
+        counts = count(trigrams(passage) for parts in passages for passage in parts)
         self._ids = [document.id for document in documents]
         self._first = np.cumsum([0, *(len(parts) for parts in passages[:-1])])
         self._vocabulary = counts.vocabulary
@@ -62,7 +62,7 @@ class SemanticSearch:
 
     def _embed(self, query: str) -> Floats:
         """The place of ``query`` in the space, shape (dimensions,); its length is left as it is."""
-        found = Counter(self._vocabulary[trigram] for trigram in _trigrams(query) if trigram in self._vocabulary)
+        found = Counter(self._vocabulary[trigram] for trigram in trigrams(query) if trigram in self._vocabulary)
         terms = np.fromiter(found.keys(), dtype=np.int64)
         values = np.fromiter(found.values(), dtype=np.float32)
         place: Floats = np.dot(_damped(values) * self._rarity[terms], self._space[terms])
@@ -72,12 +72,6 @@ class SemanticSearch:
 def _passages(document: Document) -> Iterator[str]:
     for paragraph in _BLANK_LINE.split(document.text):
         yield f"{document.id} {paragraph}"
-
-
-def _trigrams(text: str) -> list[str]:
-    """The trigrams of every word of ``text``, its edges marked: ``<js``, ``jso``, ``son``, ``on>``."""
-    marked = [f"<{word}>" for word in words(text)]
-    return [word[start : start + 3] for word in marked for start in range(len(word) - 2)]
 
 
 def _damped(values: Floats) -> Floats:

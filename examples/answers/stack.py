@@ -51,15 +51,8 @@ class Stack:
         process = self._process
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(_STOPS_WITHIN)
-        except subprocess.TimeoutExpired:
-            # The leash takes its children with it.
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        # Where it has to be killed, the leash takes its children with it.
+        stop(process, _STOPS_WITHIN)
         self._leash.close()
 
     @property
@@ -84,3 +77,15 @@ class Stack:
             if ready.select(_STARTS_WITHIN):
                 return self._process.stdout.readline()
         return ""
+
+
+def stop(process: subprocess.Popen[str], patience: float) -> None:
+    """End ``process``, by force when it has not ended after ``patience`` seconds, and close what it said."""
+    process.terminate()
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

@@ -21,6 +21,12 @@ def words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
+def trigrams(text: str) -> list[str]:
+    """Return the trigrams of every word of ``text``, its edges marked: ``<js``, ``jso``, ``son``, ``on>``."""
+    marked = [f"<{word}>" for word in words(text)]
+    return [word[start : start + 3] for word in marked for start in range(len(word) - 2)]
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How often each term occurs in each text, as coordinates sorted by term and then by text.

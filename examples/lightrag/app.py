@@ -46,17 +46,15 @@ def create_app(settings: Settings, turnout: Turnout) -> FastAPI:
 
     @app.post("/ask")
     async def ask(asked: Question) -> dict[str, Any]:
-        clinic: Clinic = app.state.clinic
         try:
-            return asdict(await clinic.ask(asked.person, asked.question, asked.attributes))
+            return asdict(await _clinic(app).ask(asked.person, asked.question, asked.attributes))
         # No system could answer; what they raised has been reported, and is no business of the person's.
         except Exception as error:
             raise HTTPException(503, "no answer system is available; try again in a moment") from error
 
     @app.post("/feedback")
     async def feedback(given: Feedback) -> dict[str, bool]:
-        clinic: Clinic = app.state.clinic
-        return {"counted": clinic.rate(given.id, given.satisfaction)}
+        return {"counted": _clinic(app).rate(given.id, given.satisfaction)}
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -74,3 +72,8 @@ def create_app(settings: Settings, turnout: Turnout) -> FastAPI:
         return asdict(turnout.status) | {"bound": turnout.bound(FLAG).model_dump(mode="json", exclude_none=True)}
 
     return app
+
+
+def _clinic(app: FastAPI) -> Clinic:
+    clinic: Clinic = app.state.clinic
+    return clinic

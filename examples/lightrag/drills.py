@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
 from .systems import Ask, Reply, SystemFailed
 
-Drill = Literal["none", "errors", "hang", "garbage", "poor", "costly"]
 FLAG: Final = "drill"
 _COSTLY: Final = 1.0
 _FOR_EVER: Final = 3600.0

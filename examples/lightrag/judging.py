@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from examples.answers.terms import words
+from examples.answers.terms import trigrams, words
 
 from .systems import Reply
 
@@ -19,14 +19,9 @@ def support(reply: Reply, question: str) -> float:
     do not count. It tells an answer on the subject from one beside it, and says nothing about whether it is true: put
     a judge of your own here.
     """
-    asked = [_trigrams(word) for word in dict.fromkeys(words(question)) if len(word) > _SHORT]
-    said = [_trigrams(word) for word in set(words(reply.text))]
+    asked = [frozenset(trigrams(word)) for word in dict.fromkeys(words(question)) if len(word) > _SHORT]
+    said = [frozenset(trigrams(word)) for word in set(words(reply.text))]
     return sum(any(_dice(one, other) >= _ALIKE for other in said) for one in asked) / len(asked) if asked else 1.0
-
-
-def _trigrams(word: str) -> frozenset[str]:
-    marked = f"<{word}>"
-    return frozenset(marked[start : start + 3] for start in range(len(marked) - 2))
 
 
 def _dice(one: frozenset[str], other: frozenset[str]) -> float:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
+from examples.answers.stack import stop
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 _STOPS_WITHIN_S: Final = 20.0
 
@@ -36,13 +38,5 @@ class Service:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(_STOPS_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        if self._process is not None:
+            stop(self._process, _STOPS_WITHIN_S)

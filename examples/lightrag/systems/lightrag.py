@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel
 
-from . import Reply, SystemFailed
+from . import Reply, answered
 
 
 class _Reference(BaseModel):
@@ -19,7 +19,7 @@ class _Reference(BaseModel):
 
 class _Answered(BaseModel):
     response: str
-    references: list[_Reference] | None = Field(default=None)
+    references: list[_Reference] | None = None
     llm_generated: bool = True
 
 
@@ -45,9 +45,6 @@ class LightRag:
         """
         asked = {"query": question, "mode": mode}
         response = await self._http.post("/query", json=asked, headers=self._headers)
-        try:
-            answered = _Answered.model_validate_json(response.raise_for_status().content)
-        except ValidationError as error:
-            raise SystemFailed(f"LightRAG's answer is not as expected: {error.errors()[0]['msg']}") from error
-        sources = tuple(reference.file_path for reference in answered.references or ())
-        return Reply(answered.response if answered.llm_generated else "", sources, self._price)
+        found = answered(response, _Answered, "LightRAG")
+        sources = tuple(reference.file_path for reference in found.references or ())
+        return Reply(found.response if found.llm_generated else "", sources, self._price)

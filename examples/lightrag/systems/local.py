@@ -6,7 +6,6 @@ mode. They really answer, and their answers differ; only their prices are made u
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 
 import yaml
 
-from examples.answers.corpus import Document
+from examples.answers.corpus import Document, first_sentence
 from examples.answers.keyword_search import KeywordSearch
 from examples.answers.semantic_search import SemanticSearch
 
@@ -33,7 +32,6 @@ PRICES: Final[Mapping[str, tuple[float, float]]] = {
 """USD by answer and by word of it: stand-ins, so that there is a cost to compare."""
 
 _NOTES: Final = Path(__file__).parent.parent / "notes.yaml"
-_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s")
 _RANK_OFFSET: Final = 60
 
 
@@ -41,7 +39,7 @@ _RANK_OFFSET: Final = 60
 def notes() -> tuple[Document, ...]:
     """The notes, in the order of the file."""
     texts: dict[str, str] = yaml.safe_load(_NOTES.read_text(encoding="utf-8"))
-    return tuple(_document(id, " ".join(text.split())) for id, text in texts.items())
+    return tuple(Document(id, first_sentence(text), " ".join(text.split())) for id, text in texts.items())
 
 
 def searches() -> dict[str, Search]:
@@ -76,7 +74,3 @@ def _system(search: Search, texts: Mapping[str, str], per_answer: float, per_wor
         return Reply(text, found, per_answer + per_word * len(text.split()))
 
     return ask
-
-
-def _document(id: str, text: str) -> Document:
-    return Document(id, _SENTENCE_END.split(text, maxsplit=1)[0], text)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from . import Reply, SystemFailed
+from . import Reply, SystemFailed, answered
 
 _ASK: Final = "Answer for a clinician, in at most five sentences, and say what is uncertain."
 
@@ -61,17 +61,14 @@ class Perplexity:
         """
         asked = {"preset": self._preset, "input": question, "instructions": _ASK}
         response = await self._http.post("/v1/agent", json=asked, headers=self._headers)
-        try:
-            answered = _Answered.model_validate_json(response.raise_for_status().content)
-        except ValidationError as error:
-            raise SystemFailed(f"Perplexity's answer is not as expected: {error.errors()[0]['msg']}") from error
-        if answered.status != "completed":
-            raise SystemFailed(f"Perplexity's answer is {answered.status}: {answered.error}")
-        return _reply(answered)
+        found = answered(response, _Answered, "Perplexity")
+        if found.status != "completed":
+            raise SystemFailed(f"Perplexity's answer is {found.status}: {found.error}")
+        return _reply(found)
 
 
-def _reply(answered: _Answered) -> Reply:
-    text = "".join(part.text for item in answered.output if item.type == "message" for part in item.content)
-    urls = [found.url for item in answered.output if item.type == "search_results" for found in item.results]
-    cost = answered.usage.cost if answered.usage is not None else None
+def _reply(found: _Answered) -> Reply:
+    text = "".join(part.text for item in found.output if item.type == "message" for part in item.content)
+    urls = [page.url for item in found.output if item.type == "search_results" for page in item.results]
+    cost = found.usage.cost if found.usage is not None else None
     return Reply(text, tuple(dict.fromkeys(urls)), cost.total_cost if cost is not None else None)
