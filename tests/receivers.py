@@ -31,9 +31,14 @@ async def arrived(reader: asyncio.StreamReader) -> Posted:
 
 @dataclass
 class Endpoint:
-    """Keeps what is posted and gives ``answers`` in turn, 200 after the last; an answer of 0 never comes."""
+    """Keeps what is posted and gives ``answers`` in turn, 200 after the last; an answer of 0 never comes.
+
+    All of them have the ``body``. ``url`` is an address of the server whose root is ``origin``.
+    """
 
     url: str = ""
+    origin: str = ""
+    body: bytes = b"ok"
     answers: list[int] = field(default_factory=list[int])
     posted: list[Posted] = field(default_factory=list[Posted])
 
@@ -42,19 +47,21 @@ class Endpoint:
         self.posted.append(await arrived(reader))
         status = self.answers.pop(0) if self.answers else 200
         if status:
-            writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".encode())
+            head = f"HTTP/1.1 {status} x\r\nContent-Length: {len(self.body)}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + self.body)
         else:
             await reader.read()
         writer.close()
 
 
 @asynccontextmanager
-async def endpoint() -> AsyncIterator[Endpoint]:
+async def endpoint(body: bytes = b"ok") -> AsyncIterator[Endpoint]:
     """An endpoint on a port of its own."""
-    it = Endpoint()
+    it = Endpoint(body=body)
     async with await asyncio.start_server(it.serve, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        it.url = f"http://{host}:{port}/hook"
+        it.origin = f"http://{host}:{port}"
+        it.url = f"{it.origin}/hook"
         yield it
         server.close()
 

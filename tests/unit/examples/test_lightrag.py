@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from examples.lightrag.systems.lightrag import LightRag
 from examples.lightrag.systems.local import fused, local_systems, notes
 from examples.lightrag.systems.perplexity import Perplexity
 from examples.lightrag.systems.pick import opened
-from tests.receivers import Posted, arrived
+from tests.receivers import Endpoint, endpoint
 from turnout import Turnout
 from turnout.domain.flags import parse_flags
 from turnout.strategies import UNKNOWN_STABLE, compile_plan, parse_spec
@@ -54,33 +53,9 @@ WEB = {
 GRAPH = {"response": "Without oxygen.", "references": [{"reference_id": "1", "file_path": "sepsis.pdf"}]}
 
 
-@dataclass
-class Api:
+def serving(body: object) -> AbstractAsyncContextManager[Endpoint]:
     """A real HTTP server that answers everything with ``body`` as JSON and keeps what it was asked."""
-
-    body: object
-    status: int = 200
-    url: str = ""
-    asked: list[Posted] = field(default_factory=list[Posted])
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request."""
-        self.asked.append(await arrived(reader))
-        body = json.dumps(self.body).encode()
-        head = f"HTTP/1.1 {self.status} x\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode() + body)
-        await writer.drain()
-        writer.close()
-
-
-@asynccontextmanager
-async def serving(body: object, status: int = 200) -> AsyncGenerator[Api]:
-    """An API on a port of its own."""
-    api = Api(body, status)
-    async with await asyncio.start_server(api.serve, "127.0.0.1", 0) as server:
-        api.url = "http://{}:{}".format(*server.sockets[0].getsockname())
-        yield api
-        server.close()
+    return endpoint(json.dumps(body).encode())
 
 
 async def test_both_systems_over_http() -> None:
@@ -88,9 +63,9 @@ async def test_both_systems_over_http() -> None:
     async with serving(WEB) as web, serving(GRAPH) as graph:
         settings = Settings(
             systems="http",
-            perplexity_url=web.url,
+            perplexity_url=web.origin,
             perplexity_api_key=SecretStr("pplx"),
-            lightrag_url=graph.url,
+            lightrag_url=graph.origin,
             lightrag_api_key=SecretStr("lr"),
             lightrag_price=0.004,
         )
@@ -100,14 +75,14 @@ async def test_both_systems_over_http() -> None:
         "It rises without oxygen.", ("https://a.example/1", "https://a.example/2"), 0.0061
     )
     assert found["lightrag"] == found["lightrag-mix"] == Reply("Without oxygen.", ("sepsis.pdf",), 0.004)
-    (asked,) = web.asked
+    (asked,) = web.posted
     assert (asked.line, asked.headers["authorization"]) == ("POST /v1/agent HTTP/1.1", "Bearer pplx")
     assert json.loads(asked.body)["input"] == QUESTION
-    assert [json.loads(one.body) for one in graph.asked] == [
+    assert [json.loads(one.body) for one in graph.posted] == [
         {"query": QUESTION, "mode": "hybrid"},
         {"query": QUESTION, "mode": "mix"},
     ]
-    assert {(one.line, one.headers["x-api-key"]) for one in graph.asked} == {("POST /query HTTP/1.1", "lr")}
+    assert {(one.line, one.headers["x-api-key"]) for one in graph.posted} == {("POST /query HTTP/1.1", "lr")}
 
 
 def perplexity(http: httpx.AsyncClient) -> Ask:
@@ -134,14 +109,15 @@ async def test_what_is_no_answer_is_raised(
     system: Callable[[httpx.AsyncClient], Ask], body: object, status: int, raised: type[Exception]
 ) -> None:
     """A refusal, a failed run and an answer of another shape are failures, which the guarded call falls back from."""
-    async with serving(body, status) as api, httpx.AsyncClient(base_url=api.url) as http:
+    async with serving(body) as api, httpx.AsyncClient(base_url=api.origin) as http:
+        api.answers.append(status)
         with pytest.raises(raised):
             await system(http)(QUESTION)
 
 
 async def test_a_canned_reply_is_no_answer() -> None:
     """What LightRAG says when it knows nothing has no text, and is not accepted then."""
-    async with serving(GRAPH | {"llm_generated": False}) as api, httpx.AsyncClient(base_url=api.url) as http:
+    async with serving(GRAPH | {"llm_generated": False}) as api, httpx.AsyncClient(base_url=api.origin) as http:
         assert (await lightrag(http)(QUESTION)).text == ""
 
 
