@@ -235,8 +235,7 @@ class Traffic(Frozen):
     nobody loses the candidate when a segment's share, or the share of all, grows.
     Only ``exposed`` units in 100000, drawn by a hash of their own, are in a test at all; the others get stable.
     ``test`` tells that the weights are those of an A/B or multivariate test that goes on. ``shadow`` is served to
-    nobody. ``generation`` grows with every change; ``rollout_id`` names the rollout that made
-    it.
+    nobody. ``generation`` grows with every change; ``rollout_id`` names the rollout that made it.
     """
 
     stable: Name

@@ -42,30 +42,26 @@ class SuccessMeter(ErrorMeter):
 
     def __init__(self, threshold: int, least: float, window: int = 50, minimum: int = 20) -> None:
         super().__init__(threshold)
-        if not 1 <= minimum <= window:
-            raise ValueError(f"the minimum is between 1 and the window ({window}); got {minimum}")
         self._least = least
-        self._minimum = minimum
+        self._minimum = _minimum(minimum, window)
         self._calls: deque[bool] = deque(maxlen=window)
-        self._good = 0
 
     def record(self, value: float) -> str | None:
         """See `Meter.record`."""
-        good, calls = value >= 1, self._calls
-        if len(calls) == calls.maxlen:
-            self._good -= calls[0]
-        calls.append(good)
-        self._good += good
+        calls = self._calls
+        calls.append(value >= 1)
         why = super().record(value)
-        if why is not None or len(calls) < self._minimum or self._good / len(calls) >= self._least:
+        if why is not None or len(calls) < self._minimum:
             return why
-        return f"{self._good} of the last {len(calls)} calls went well, below {self._least:g} of them"
+        good = sum(calls)
+        if good / len(calls) >= self._least:
+            return None
+        return f"{good} of the last {len(calls)} calls went well, below {self._least:g} of them"
 
     def reset(self) -> None:
         """See `Meter.reset`."""
         super().reset()
         self._calls.clear()
-        self._good = 0
 
 
 class QualityMeter:
@@ -75,10 +71,8 @@ class QualityMeter:
     """
 
     def __init__(self, threshold: float, window: int = 50, minimum: int = 20) -> None:
-        if not 1 <= minimum <= window:
-            raise ValueError(f"the minimum is between 1 and the window ({window}); got {minimum}")
         self._threshold = threshold
-        self._minimum = minimum
+        self._minimum = _minimum(minimum, window)
         self._scores: deque[float] = deque(maxlen=window)
 
     def record(self, value: float) -> str | None:
@@ -98,3 +92,9 @@ class QualityMeter:
     def reset(self) -> None:
         """See `Meter.reset`."""
         self._scores.clear()
+
+
+def _minimum(minimum: int, window: int) -> int:
+    if not 1 <= minimum <= window:
+        raise ValueError(f"the minimum is between 1 and the window ({window}); got {minimum}")
+    return minimum
